@@ -66,6 +66,9 @@ pub(crate) struct ConnectionState {
     is_write_blocked: AtomicBool,
     /// Set by an HTTP server that reports it.
     occupied: OnceLock<Arc<dyn Occupied>>,
+    /// True once a response has ended the connection.
+    #[cfg(feature = "serve")]
+    has_last_response: AtomicBool,
     /// A [`Closing`]. 0: open.
     closing: AtomicU8,
     /// Task that reads from or writes to the socket.
@@ -82,6 +85,8 @@ impl ConnectionState {
             bytes: AtomicU64::new(0),
             is_write_blocked: AtomicBool::new(false),
             occupied: OnceLock::new(),
+            #[cfg(feature = "serve")]
+            has_last_response: AtomicBool::new(false),
             closing: AtomicU8::new(0),
             task: AtomicWaker::new(),
         }
@@ -139,6 +144,17 @@ impl ConnectionState {
     /// Returns the occupancy. None: no HTTP server reports it.
     pub(super) fn occupancy(&self) -> Option<Occupancy> {
         self.occupied.get().map(|occupied| occupied.occupancy())
+    }
+
+    /// Records that a response ends the connection: it accepts no further requests.
+    #[cfg(feature = "serve")]
+    pub(crate) fn set_last_response(&self) {
+        self.has_last_response.store(true, Ordering::Release);
+    }
+
+    #[cfg(feature = "serve")]
+    pub(crate) fn has_last_response(&self) -> bool {
+        self.has_last_response.load(Ordering::Acquire)
     }
 
     /// Closes the connection: the next operation of its socket fails.

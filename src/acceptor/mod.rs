@@ -1,7 +1,7 @@
 //! A TLS listener that requests client certificates and verifies possession of their keys.
 //!
-//! Built on [`keys`](crate::keys), and on [`request`](crate::request), in which it records the presented certificate. It
-//! imports no policy.
+//! Built on [`keys`](crate::keys), on [`request`](crate::request), in which it records the presented certificate, and on
+//! [`policy`](crate::policy) for the trust of a handshake that requires certificates.
 //!
 //! The handshake verifies nothing else: chain, dates and names are judged by
 //! [`RequireCertificateLayer`](crate::RequireCertificateLayer) on every request, so a rejection is an HTTP
@@ -11,6 +11,30 @@
 //!
 //! A certificate whose public key is unreadable or unsupported ends in a TLS alert. All other certificates reach the
 //! policy, expired, self-signed and version 1 certificates included.
+//!
+//! A listener can be stricter: with [`ClientCertificateRequest::Require`] a handshake without a certificate fails, and with
+//! [`client_trust`](ServerTlsBuilder::client_trust) one whose chain is not trusted. Callers then get a TLS alert without a
+//! reason in place of an HTTP response. A resumed session skips this check, so the layer remains necessary.
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "axum", feature = "serve", feature = "trust"))]
+//! # async fn run(app: ::axum::Router, [ca, chain, key]: [&[u8]; 3]) -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_mtls::{
+//!     MtlsListener, Policy, RequireCertificateLayer, ServerTls, TrustAnchors, acceptor::ClientCertificateRequest, serve,
+//! };
+//!
+//! let roots = TrustAnchors::from_pem(ca)?;
+//! let tls = ServerTls::builder()
+//!     .certificate_pem(chain, key)
+//!     .client_certificate(ClientCertificateRequest::Require)
+//!     .client_trust(roots.clone())
+//!     .build()?;
+//! // Judges each request, those of resumed sessions too.
+//! let app = app.layer(RequireCertificateLayer::new(Policy::builder().trust(roots).build()?));
+//! serve(MtlsListener::bind("127.0.0.1:8443", tls).await?, app).await;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! Handshakes run concurrently in separate tasks, limited in number and time, so that stalled callers do not delay
 //! others. TLS requests the certificate before the path is known: browsers show a prompt for every host of the
@@ -69,6 +93,8 @@ mod admission;
 pub mod axum;
 #[cfg(feature = "axum-server")]
 mod axum_server;
+#[cfg(feature = "trust")]
+mod client_trust;
 mod connection_state;
 mod handshake;
 mod limits;

@@ -36,7 +36,7 @@ pub struct ServerTls {
     pub(super) config: Arc<ServerConfig>,
 }
 
-/// Whether a listener requests client certificates.
+/// Whether a listener requests or requires client certificates.
 ///
 /// ```
 /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
@@ -47,8 +47,9 @@ pub struct ServerTls {
 ///
 /// assert_eq!(ClientCertificateRequest::default(), ClientCertificateRequest::Request);
 ///
-/// let for_browsers = ServerTls::builder().client_certificate(ClientCertificateRequest::Off);
-/// assert!(for_browsers.certificate_pem(chain, key).build().is_ok());
+/// let builder = || ServerTls::builder().certificate_pem(&chain, &key);
+/// assert!(builder().client_certificate(ClientCertificateRequest::Off).build().is_ok()); // for browsers
+/// assert!(builder().client_certificate(ClientCertificateRequest::Require).build().is_ok());
 /// # Ok(())
 /// # }
 /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
@@ -60,6 +61,11 @@ pub enum ClientCertificateRequest {
     /// Requests a certificate from every caller. Callers without one are accepted; the layers respond to them.
     #[default]
     Request,
+    /// Requires a certificate: the handshake of a caller without one fails, by the alert `certificate_required`. Any
+    /// certificate is accepted, self-made ones too, unless [`client_trust`](ServerTlsBuilder::client_trust) is set.
+    ///
+    /// The caller gets no HTTP response. Use it where no route admits callers without a certificate.
+    Require,
     /// Requests none. Every route behind a [`RequireCertificateLayer`](crate::RequireCertificateLayer) responds with
     /// 403.
     Off,

@@ -12,6 +12,8 @@ use super::{
     ClientCertificateRequest, PossessionVerifier, ServerTls, ServerTlsError, TlsVersion, sni::SniResolver,
 };
 use crate::keys::{KeyPairError, key_pair, provider_or_default};
+#[cfg(feature = "trust")]
+use crate::policy::TrustAnchors;
 
 /// Builds a [`ServerTls`].
 ///
@@ -44,6 +46,8 @@ pub struct ServerTlsBuilder {
     certificate: Option<CertificateSource>,
     by_name: Vec<(String, CertificateSource)>,
     request: ClientCertificateRequest,
+    #[cfg(feature = "trust")]
+    client_trust: Option<TrustAnchors>,
     min_version: Option<TlsVersion>,
     only_http1: bool,
 }
@@ -105,9 +109,53 @@ impl ServerTlsBuilder {
         self
     }
 
-    /// Whether client certificates are requested. Default: from every caller.
+    /// Whether client certificates are requested or required. Default: requested from every caller.
     pub fn client_certificate(mut self, request: ClientCertificateRequest) -> Self {
         self.request = request;
+        self
+    }
+
+    /// Requires a chain from the client certificate to one of these roots, for TLS client authentication. Default: none;
+    /// the handshake proves possession of the key only. The last call counts.
+    ///
+    /// The handshake of a caller whose chain is not trusted fails by an alert: `unknown_ca`, `certificate_expired` (not yet
+    /// valid, too), `unsupported_certificate` (not for client authentication), `bad_certificate` (unreadable) or
+    /// `certificate_unknown`. The verdict is that of [`TrustAnchors::judge`], at the time of the rustls configuration.
+    ///
+    /// **A resumed session is not judged by its handshake**, and a certificate can expire on an open connection. So services
+    /// behind such a listener still need a [`RequireCertificateLayer`](crate::RequireCertificateLayer) with the same roots.
+    ///
+    /// To change the roots, build another `ServerTls` and [replace](crate::Shared::replace) this one: it has its own ticket
+    /// keys and resumes no session of the old roots. Replace the policy of the layer first.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let ca = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
+    /// use tower_mtls::{
+    ///     Policy, RequireCertificateLayer, ServerTls, TrustAnchors,
+    ///     acceptor::{ClientCertificateRequest, ServerTlsError},
+    /// };
+    ///
+    /// let roots = TrustAnchors::from_pem(ca)?;
+    /// let builder = || ServerTls::builder().certificate_pem(&chain, &key).client_trust(roots.clone());
+    /// let tls = builder().client_certificate(ClientCertificateRequest::Require).build()?;
+    /// let layer = RequireCertificateLayer::new(Policy::builder().trust(roots.clone()).build()?);
+    ///
+    /// assert_eq!(builder().build().unwrap_err(), ServerTlsError::TrustWithoutRequire);
+    /// # drop((tls, layer));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
+    #[cfg(feature = "trust")]
+    pub fn client_trust(mut self, roots: TrustAnchors) -> Self {
+        self.client_trust = Some(roots);
         self
     }
 
@@ -137,7 +185,7 @@ impl ServerTlsBuilder {
     /// | `cert_resolver` | taken over, unless a certificate is set; certificates by name count before it |
     /// | cipher order, fragment size, key log, clock, certificate compression, number of tickets | taken over |
     /// | resumption | taken over if switched off, otherwise with tickets and keys of this value alone |
-    /// | client certificate verifier | [`PossessionVerifier`], or none: see [`client_certificate`](Self::client_certificate) |
+    /// | client certificate verifier | [`PossessionVerifier`], with [`client_trust`](Self::client_trust) if set, or none: see [`client_certificate`](Self::client_certificate) |
     /// | TLS versions | from [`min_version`](Self::min_version) on, which must be set: rustls does not show those of a configuration |
     /// | ALPN | see [`only_http1`](Self::only_http1) |
     /// | extended master secret | required |
@@ -183,8 +231,16 @@ impl ServerTlsBuilder {
     /// 4. [`ServerTlsError::InvalidName`]: a name is not a DNS name.
     /// 5. [`ServerTlsError::NameNotCovered`]: a certificate is not valid for its name.
     /// 6. [`ServerTlsError::UnsupportedVersion`]: the provider supports none of the TLS versions.
+    /// 7. [`ServerTlsError::TrustWithoutRequire`]: [`client_trust`](Self::client_trust) without
+    ///    [`ClientCertificateRequest::Require`].
     pub fn build(self) -> Result<ServerTls, ServerTlsError> {
-        let Self { provider, base, certificate, by_name, request, min_version, only_http1 } = self;
+        #[cfg(feature = "trust")]
+        if self.client_trust.is_some() && self.request != ClientCertificateRequest::Require {
+            return Err(ServerTlsError::TrustWithoutRequire);
+        }
+        #[cfg(feature = "trust")]
+        let trust = self.client_trust;
+        let Self { provider, base, certificate, by_name, request, min_version, only_http1, .. } = self;
         let min_version = match (min_version, &base) {
             (Some(version), _) => version,
             (None, None) => TlsVersion::V1_2,
@@ -205,6 +261,15 @@ impl ServerTlsBuilder {
             })?;
         let verifier: Arc<dyn ClientCertVerifier> = match request {
             ClientCertificateRequest::Request => PossessionVerifier::new(&provider),
+            ClientCertificateRequest::Require => {
+                let mut verifier = PossessionVerifier::optional(&provider);
+                verifier.is_mandatory = true;
+                #[cfg(feature = "trust")]
+                {
+                    verifier.trust = trust;
+                }
+                Arc::new(verifier)
+            }
             ClientCertificateRequest::Off => Arc::new(NoClientAuth),
         };
         let mut config = ServerConfig::builder_with_provider(provider)

@@ -42,6 +42,8 @@ pub enum ServerTlsError {
     UnsupportedVersion,
     /// An own rustls configuration was given without a minimum TLS version.
     MissingMinVersion,
+    /// Roots for client certificates were given, but certificates are not required.
+    TrustWithoutRequire,
 }
 
 impl fmt::Display for ServerTlsError {
@@ -60,6 +62,9 @@ impl fmt::Display for ServerTlsError {
             }
             Self::MissingMinVersion => f.write_str(
                 "the TLS versions of a rustls configuration cannot be read; set min_version beside with_config",
+            ),
+            Self::TrustWithoutRequire => f.write_str(
+                "client_trust without required certificates; set client_certificate(ClientCertificateRequest::Require)",
             ),
         }
     }

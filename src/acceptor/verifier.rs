@@ -8,9 +8,15 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 
+#[cfg(feature = "trust")]
+use super::client_trust;
 use crate::certificate::subject_public_key_info;
+#[cfg(feature = "trust")]
+use crate::policy::TrustAnchors;
 
 /// Requests a client certificate and verifies possession of its key, nothing else.
+///
+/// [`ServerTls`](super::ServerTls) also uses it to require certificates, and to judge their chains.
 ///
 /// For an own `rustls::ServerConfig`. Trust is *not* verified: services behind such a listener need a
 /// [`RequireCertificateLayer`](crate::RequireCertificateLayer). Callers without a certificate are accepted, and get an
@@ -41,6 +47,11 @@ use crate::certificate::subject_public_key_info;
 #[derive(Debug)]
 pub struct PossessionVerifier {
     algorithms: WebPkiSupportedAlgorithms,
+    /// True if a handshake without a certificate fails.
+    pub(super) is_mandatory: bool,
+    /// The roots in which chains must end, if any.
+    #[cfg(feature = "trust")]
+    pub(super) trust: Option<TrustAnchors>,
 }
 
 impl PossessionVerifier {
@@ -57,7 +68,16 @@ impl PossessionVerifier {
     /// # }
     /// ```
     pub fn new(provider: &CryptoProvider) -> Arc<Self> {
-        Arc::new(Self { algorithms: provider.signature_verification_algorithms })
+        Arc::new(Self::optional(provider))
+    }
+
+    pub(super) fn optional(provider: &CryptoProvider) -> Self {
+        Self {
+            algorithms: provider.signature_verification_algorithms,
+            is_mandatory: false,
+            #[cfg(feature = "trust")]
+            trust: None,
+        }
     }
 }
 
@@ -71,7 +91,7 @@ fn public_key<'a>(certificate: &'a CertificateDer<'_>) -> Result<SubjectPublicKe
 
 impl ClientCertVerifier for PossessionVerifier {
     fn client_auth_mandatory(&self) -> bool {
-        false
+        self.is_mandatory
     }
 
     /// Empty: the caller chooses among all of its certificates, as each route can trust other authorities.
@@ -82,10 +102,16 @@ impl ClientCertVerifier for PossessionVerifier {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         public_key(end_entity)?;
+        #[cfg(not(feature = "trust"))]
+        let _ = (intermediates, now);
+        #[cfg(feature = "trust")]
+        if let Some(trust) = &self.trust {
+            client_trust::verify(trust, end_entity, intermediates, now)?;
+        }
         Ok(ClientCertVerified::assertion())
     }
 

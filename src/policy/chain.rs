@@ -58,7 +58,7 @@ impl Root {
 
 /// Result for a chain. Cached in four bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ChainVerdict {
+pub(crate) enum ChainVerdict {
     Trusted,
     NotTrusted,
     WrongPurpose,
@@ -118,7 +118,7 @@ impl ChainVerdict {
     }
 
     /// Reason as text; None for a trusted chain.
-    pub(super) fn describe(self) -> Option<&'static str> {
+    pub(crate) fn describe(self) -> Option<&'static str> {
         Some(match self {
             Self::Trusted => return None,
             Self::NotTrusted => "the chain cannot be verified",

@@ -66,6 +66,8 @@ use crate::{
     generation::Generation,
 };
 
+#[cfg(all(feature = "trust", feature = "acceptor"))]
+pub(crate) use self::chain::ChainVerdict;
 #[cfg(feature = "trust")]
 use self::issuer_pins::IssuerPins;
 #[cfg(feature = "trust")]

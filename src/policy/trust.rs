@@ -3,13 +3,13 @@ use std::{fmt, sync::Arc};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use super::{
-    Answer, RejectionKind,
+    Answer, Rejection, RejectionKind,
     chain::{self, ChainVerdict, Root},
     rule_result::RuleResult,
     verdict_cache::VerdictCache,
 };
 use crate::{
-    certificate::{Certificate, Timestamp},
+    certificate::{Certificate, Presented, Timestamp},
     generation::Generation,
     keys::pem::{self, PemError},
 };
@@ -171,7 +171,84 @@ impl TrustAnchors {
         self.0.anchors.len()
     }
 
-    pub(super) fn judge(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
+    /// Judges the chain of a presented certificate at the time `now`, as a policy with
+    /// [`trust`](super::PolicyBuilder::trust) alone does.
+    ///
+    /// The verdict is cached in the certificate: judging it again takes no lock and allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] whose kind is
+    /// 1. [`Missing`](RejectionKind::Missing) or [`Unreadable`](RejectionKind::Unreadable) if there is no certificate to
+    ///    judge;
+    /// 2. [`Expired`](RejectionKind::Expired) or [`NotYetValid`](RejectionKind::NotYetValid) if the certificate is outside
+    ///    its validity period;
+    /// 3. [`NotTrusted`](RejectionKind::NotTrusted), [`WrongPurpose`](RejectionKind::WrongPurpose),
+    ///    [`KeyUsage`](RejectionKind::KeyUsage) or [`ExpiredCa`](RejectionKind::ExpiredCa) if its chain is not trusted;
+    /// 4. [`Undecidable`](RejectionKind::Undecidable) if `now` is before 1970.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = rcgen::KeyPair::generate()?;
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let ca = params.self_signed(&key)?.pem();
+    /// # let issuer = rcgen::Issuer::new(params, key);
+    /// # let client = rcgen::CertificateParams::default();
+    /// # let client = client.signed_by(&rcgen::KeyPair::generate()?, &issuer)?;
+    /// # let self_made = rcgen::generate_simple_self_signed(vec![])?.cert;
+    /// use tower_mtls::{TrustAnchors, certificate::{Clock, Presented, SystemClock}, policy::RejectionKind};
+    ///
+    /// let roots = TrustAnchors::from_pem(ca)?;
+    /// let presented = |der: &[u8]| Presented::from_der_chain([der]);
+    /// let now = SystemClock.now();
+    /// assert!(roots.judge(&presented(client.der()), now).is_ok());
+    ///
+    /// let rejection = roots.judge(&presented(self_made.der()), now).unwrap_err();
+    /// assert_eq!(rejection.kind(), RejectionKind::NotTrusted);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
+    #[inline]
+    pub fn judge(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
+        match presented {
+            Presented::Certificate(certificate)
+                if VerdictCache::of_chain(certificate).get(self.0.generation, now)
+                    == Some(ChainVerdict::Trusted.code()) =>
+            {
+                Ok(())
+            }
+            _ => self.judge_uncached(presented, now),
+        }
+    }
+
+    #[cold]
+    fn judge_uncached(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
+        let certificate = match presented {
+            Presented::Certificate(certificate) => certificate,
+            Presented::Nothing => return Err(Rejection::new(RejectionKind::Missing)),
+            Presented::Unreadable(_) => return Err(Rejection::new(RejectionKind::Unreadable)),
+        };
+        let kind = match self.verdict(certificate, now) {
+            Some((ChainVerdict::Trusted, _)) => return Ok(()),
+            None => RejectionKind::Undecidable,
+            Some(_) if now < certificate.validity().not_before => RejectionKind::NotYetValid,
+            Some(_) if now > certificate.validity().not_after => RejectionKind::Expired,
+            Some((verdict, _)) => verdict.kind(),
+        };
+        Err(Rejection::new(kind))
+    }
+
+    /// The verdict on a chain in a handshake; None if `now` is before 1970.
+    #[cfg(feature = "acceptor")]
+    pub(crate) fn chain_verdict(&self, certificate: &Certificate, now: Timestamp) -> Option<ChainVerdict> {
+        self.verdict(certificate, now).map(|(verdict, _)| verdict)
+    }
+
+    pub(super) fn judge_chain(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
         match self.verdict(certificate, now) {
             Some((verdict, until)) => {
                 RuleResult::cacheable(verdict == ChainVerdict::Trusted, verdict.kind()).valid_until(until)

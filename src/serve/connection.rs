@@ -1,6 +1,6 @@
 //! Connections of callers.
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -24,7 +24,10 @@ use super::{
     strict_http1::Http1Validator,
     watched_io::WatchedIo,
 };
-use crate::{acceptor::MtlsStream, request::is_grpc};
+use crate::{
+    acceptor::{ConnectionState, MtlsStream},
+    request::is_grpc,
+};
 
 /// Maximum size of a request's head (target and fields), in bytes.
 ///
@@ -86,7 +89,7 @@ pub(super) async fn serve<S, B>(
                 None => activity.begin_when_free().await,
             };
             in_flight.observe_admission(request.extensions_mut(), &state);
-            respond(service, request, early, in_flight, is_http2).await
+            respond(service, request, early, in_flight, &state, is_http2).await
         }
     }));
     let validator = (!is_http2).then(Http1Validator::new);
@@ -95,11 +98,12 @@ pub(super) async fn serve<S, B>(
     let http = builder(is_http2);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
-    let (mut has_seen_drain, mut is_shutting_down) = (false, false);
+    let (mut has_seen_end, mut is_shutting_down) = (false, false);
     loop {
         let ConnectionSettings { limits, is_draining } = *signals.settings.borrow_and_update();
-        if is_draining && !has_seen_drain {
-            has_seen_drain = true;
+        let is_ending = is_draining || state.has_last_response();
+        if is_ending && !has_seen_end {
+            has_seen_end = true;
             activity.restart_idle_timeout();
             if is_http2 {
                 is_shutting_down = true;
@@ -107,7 +111,7 @@ pub(super) async fn serve<S, B>(
             }
         }
         activity.limit_unread(limits.body_timeout);
-        let idle = match (is_draining, is_http2) {
+        let idle = match (is_ending, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
@@ -123,6 +127,10 @@ pub(super) async fn serve<S, B>(
                 break;
             }
             Ok(()) = signals.settings.changed() => {}
+            // Polled after the connection, whose task the last response wakes.
+            () = poll_fn(|_| {
+                if !has_seen_end && state.has_last_response() { Poll::Ready(()) } else { Poll::Pending }
+            }) => {}
             error = poll_fn(|cx| state.poll_closed(cx)) => {
                 tracing::debug!(%remote, %error, "connection closed");
                 return;
@@ -142,12 +150,14 @@ pub(super) async fn serve<S, B>(
     }
 }
 
-/// Responds to one request. The last response of an HTTP/1.1 connection contains `Connection: close`.
+/// Responds to one request. The last response of an HTTP/1.1 connection contains `Connection: close`; that of an HTTP/2
+/// connection, whose service sets the same field, is followed by GOAWAY.
 async fn respond<S, B>(
     service: S,
     request: Request<CallerBody>,
     early: Option<EarlyResponse>,
     in_flight: InFlight,
+    state: &ConnectionState,
     is_http2: bool,
 ) -> Result<Response<DeliveredBody<B>>, Infallible>
 where
@@ -161,6 +171,10 @@ where
         in_flight.switch_to_tunnel(response.extensions_mut().remove::<ReleasedOnClose>());
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if is_http2 && response.headers().get(header::CONNECTION).is_some_and(|value| value == "close") {
+        response.headers_mut().remove(header::CONNECTION);
+        state.set_last_response();
     }
     let timeout = response.extensions_mut().remove::<ReadTimeout>();
     let timeout = timeout.map_or_else(|| in_flight.unread_limit(), |ReadTimeout(timeout)| timeout);

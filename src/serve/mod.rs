@@ -18,6 +18,9 @@
 //! [`RequireCertificateLayer`](crate::RequireCertificateLayer) and [`remote_addr`](crate::remote_addr). The service of
 //! tonic is its `Routes`, the service of plain hyper any `tower::Service`.
 //!
+//! A response with `Connection: close` ends its connection: on HTTP/2, where the field does not exist, by GOAWAY, once the
+//! requests in flight have ended.
+//!
 //! [`HttpLimits`] contains the limits. Requests over HTTP/1.1 are validated strictly before hyper parses them, so that no
 //! other parser before or after this server can frame them differently.
 

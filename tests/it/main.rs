@@ -12,6 +12,7 @@ mod connection_limit;
 mod examples;
 mod faults;
 mod key_files;
+mod last_response;
 mod outbound;
 mod pfx_limits;
 mod pins;

@@ -11,7 +11,7 @@ impl Rule {
         match &self.0 {
             Kind::Validity => validity(certificate, now),
             #[cfg(feature = "trust")]
-            Kind::Trust(anchors) => anchors.judge(certificate, now),
+            Kind::Trust(anchors) => anchors.judge_chain(certificate, now),
             #[cfg(feature = "trust")]
             Kind::IssuerThumbprint(pins) => pins.judge(certificate, now),
             Kind::Matchers(kind, matchers) => one_of(*kind, matchers, certificate),

@@ -5,10 +5,38 @@ use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use super::*;
 use crate::pki::pem_of;
 
+/// The kind of rejection by a policy with these roots alone, and by the roots.
 fn judge(root: &Authority, certificate: &Certificate, at: i64) -> Option<RejectionKind> {
-    let policy =
-        Policy::builder().trust(TrustAnchors::from_pem(root.pem().as_bytes()).unwrap()).build().unwrap();
-    policy.judge(&certificate.clone().into(), NOW.plus(at)).err().map(|rejection| rejection.kind())
+    let roots = TrustAnchors::from_pem(root.pem().as_bytes()).unwrap();
+    let policy = Policy::builder().trust(roots.clone()).build().unwrap();
+    let (presented, now) = (certificate.clone().into(), NOW.plus(at));
+    let [by_policy, by_roots] = [policy.judge(&presented, now), roots.judge(&presented, now)]
+        .map(|judged| judged.err().map(|rejection| rejection.kind()));
+    assert_eq!(by_policy, by_roots);
+    by_policy
+}
+
+#[test]
+fn roots_judge_what_was_presented() {
+    let root = Authority::root("root");
+    let roots = TrustAnchors::from_der([root.der()]).unwrap();
+    let presented = |leaf: Leaf| Presented::from(read(&root.issue(&leaf)));
+    let client = Leaf::client("orders");
+    let lasting = presented(client.clone().until(NOON + 10));
+    let before_1970 = Timestamp::from_unix(-1);
+    for (case, presented, now, expected) in [
+        ("nothing", &Presented::Nothing, NOW, Some(RejectionKind::Missing)),
+        ("garbage", &Presented::from_der_chain([&b"x"[..]]), NOW, Some(RejectionKind::Unreadable)),
+        ("early", &presented(client.from(NOON + 1)), NOW, Some(RejectionKind::NotYetValid)),
+        ("valid", &lasting, NOW, None),
+        ("valid, asked again", &lasting, NOW, None),
+        ("in its last second", &lasting, NOW.plus(10), None),
+        ("expired", &lasting, NOW.plus(11), Some(RejectionKind::Expired)),
+        ("before 1970", &lasting, before_1970, Some(RejectionKind::Undecidable)),
+    ] {
+        let judged = roots.judge(presented, now).err().map(|rejection| rejection.kind());
+        assert_eq!(judged, expected, "{case}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod admission;
 mod handshakes;
 mod live;
+mod required;
 
 use std::{convert::Infallible, sync::Arc};
 

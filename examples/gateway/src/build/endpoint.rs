@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tower_mtls::{Certificate, RequireCertificateLayer, ServerTls, acceptor::ClientCertificateRequest};
+use tower_mtls::{
+    Certificate, RequireCertificateLayer, ServerTls, TrustAnchors, acceptor::ClientCertificateRequest,
+};
 
 use super::{
     advice,
@@ -15,6 +17,7 @@ use super::{
 use crate::{
     config::{CertificateRequest, Config, FilePath, KeyFiles, Located, ManagementConfig, quoted},
     management::{Access, Hosts, Token},
+    routing::HandshakeRule,
     store::CurrentStore,
 };
 
@@ -26,13 +29,51 @@ pub(crate) struct Endpoint {
     pub(crate) certificate: Certificate,
 }
 
-pub(super) fn listener(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Endpoint> {
-    let request = match config.listener.client_certificate {
-        CertificateRequest::Request => ClientCertificateRequest::Request,
-        CertificateRequest::Off => ClientCertificateRequest::Off,
-    };
+/// Builds the listener for callers, and the requirement that it judges on each request.
+pub(super) fn listener(
+    config: &Config,
+    roots: &SectionsByName<Roots>,
+    cache: &mut Cache,
+    findings: &mut Findings,
+) -> Option<(Endpoint, HandshakeRule)> {
     let listener = &config.listener;
-    endpoint("listener", &listener.address, &listener.certificate, request, cache, findings)
+    let trust = listener.handshake.trust.as_ref().map(|name| roots.get(name.as_str())?.as_ref());
+    let certificates = match listener.handshake.request.value {
+        CertificateRequest::Request => ClientCertificates::Request,
+        CertificateRequest::Require => ClientCertificates::Require(trust.flatten()),
+        CertificateRequest::Off => ClientCertificates::Off,
+    };
+    let endpoint =
+        endpoint("listener", &listener.address, &listener.certificate, certificates, cache, findings)?;
+    let rule = match (listener.handshake.request.value, trust) {
+        (CertificateRequest::Require, Some(roots)) => HandshakeRule::Trust(roots?.anchors.clone()),
+        (CertificateRequest::Require, None) => HandshakeRule::Certificate,
+        (CertificateRequest::Request | CertificateRequest::Off, _) => HandshakeRule::None,
+    };
+    Some((endpoint, rule))
+}
+
+/// Client certificates in the handshakes of a listener.
+#[derive(Clone, Copy)]
+enum ClientCertificates<'a> {
+    Request,
+    /// With a chain to these roots, if any.
+    Require(Option<&'a Roots>),
+    Off,
+}
+
+impl<'a> ClientCertificates<'a> {
+    fn request(self) -> ClientCertificateRequest {
+        match self {
+            Self::Request => ClientCertificateRequest::Request,
+            Self::Require(_) => ClientCertificateRequest::Require,
+            Self::Off => ClientCertificateRequest::Off,
+        }
+    }
+
+    fn roots(self) -> Option<&'a Roots> {
+        if let Self::Require(roots) = self { roots } else { None }
+    }
 }
 
 /// Builds the management listener and its access rules.
@@ -46,11 +87,11 @@ pub(super) fn management(
 ) -> Option<(Endpoint, Access)> {
     let files = management.certificate.as_ref().unwrap_or(&config.listener.certificate);
     // Browsers prompt for a requested certificate.
-    let request = match management.client_certificate {
-        Some(_) => ClientCertificateRequest::Request,
-        None => ClientCertificateRequest::Off,
+    let certificates = match management.client_certificate {
+        Some(_) => ClientCertificates::Request,
+        None => ClientCertificates::Off,
     };
-    let endpoint = endpoint("management", &management.address, files, request, cache, findings);
+    let endpoint = endpoint("management", &management.address, files, certificates, cache, findings);
     let token = management.token_file.as_ref().map(|file| token(file, findings));
     let rules = management.client_certificate.as_ref();
     let policy = rules.map(|rules| rules::policy(rules, roots, store, findings));
@@ -79,23 +120,34 @@ fn token(file: &Located<FilePath>, findings: &mut Findings) -> Option<Token> {
     token.ok()
 }
 
-/// `role` separates the TLS sessions of two listeners with the same certificate.
+/// `role` separates the TLS sessions of two listeners with the same certificate. Changed roots are another `ServerTls`, with
+/// other ticket keys: no session of the old ones is resumed.
 fn endpoint(
     role: &str,
     address: &Located<SocketAddr>,
     files: &KeyFiles,
-    request: ClientCertificateRequest,
+    certificates: ClientCertificates<'_>,
     cache: &mut Cache,
     findings: &mut Findings,
 ) -> Option<Endpoint> {
     let pair = key_pair::pair(files, &mut cache.identities, findings)?;
     let certificate = pair.identity.certificate();
     advice::on_listener(files.certificate(), certificate.der(), findings);
-    let is_requested = [u8::from(request == ClientCertificateRequest::Request)];
-    let digest = Digest::of("server", [role.as_bytes(), pair.digest.as_bytes(), &is_requested]);
-    let built = cache.server_tls.get_or_build(digest, || {
-        let key = pair.identity.certified_key();
-        ServerTls::builder().certified_key(key).client_certificate(request).build()
+    let (request, roots) = (certificates.request(), certificates.roots());
+    let request_code: &[u8] = match certificates {
+        ClientCertificates::Off => b"off",
+        ClientCertificates::Request => b"request",
+        ClientCertificates::Require(_) => b"require",
+    };
+    let roots_digest = roots.map_or(&[][..], |roots| roots.digest.as_bytes());
+    let parts = [role.as_bytes(), pair.digest.as_bytes(), request_code, roots_digest];
+    let built = cache.server_tls.get_or_build(Digest::of("server", parts), || {
+        let tls =
+            ServerTls::builder().certified_key(pair.identity.certified_key()).client_certificate(request);
+        match roots {
+            Some(roots) => tls.client_trust(TrustAnchors::clone(&roots.anchors)).build(),
+            None => tls.build(),
+        }
     });
     match built {
         Ok(tls) => Some(Endpoint { address: address.clone(), tls, certificate: certificate.clone() }),

@@ -30,10 +30,10 @@ use super::{
     upstream_trusts::UpstreamTrusts,
 };
 use crate::{
-    config::{self, Config, Diagnostic, Limits, Located},
+    config::{self, CertificateRequest, Config, Diagnostic, Limits, Located},
     edge::upstream_connections,
     management::Access,
-    routing::{Client, Expiry, FileRoutes},
+    routing::{Client, Expiry, FileRoutes, Route, RoutePolicy},
     store::CurrentStore,
 };
 
@@ -96,12 +96,12 @@ pub(crate) fn load(source: &Source, cache: &mut Cache) -> LoadOutcome {
 
 /// Builds all parts, so that all errors are reported at once.
 fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<Loaded> {
-    let listener = endpoint::listener(config, cache, findings);
     let roots: SectionsByName<Roots> = config
         .trust
         .iter()
         .map(|(name, set)| (name.clone(), trust::roots(set, &mut cache.anchors, findings)))
         .collect();
+    let listener = endpoint::listener(config, &roots, cache, findings);
     let published = cache.store.clone();
     let identities: SectionsByName<LoadedKeyPair> = config
         .identities
@@ -148,7 +148,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let api_builder = api_builder(&context, &mut cache.api_trusts, findings);
     let shared_trusts = trusts.into_all();
     let trusts = shared_trusts.iter().map(|(_, trust)| trust.clone()).collect();
-    let listener = listener?;
+    let (listener, handshake_rule) = listener?;
     let management = match management {
         Some(management) => Some(management?),
         None => None,
@@ -164,10 +164,12 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         management.iter().map(|(at, _)| Expiry::listener("management", at.certificate.validity().not_after)),
     );
     let routes = routes.into_iter().map(|route| route.map(Arc::new)).collect::<Option<Vec<_>>>()?;
+    recommend_required_certificates(config, &routes, findings);
     let uses = route_uses(config, &routes);
     let deployed = deployment.deployed;
     let api_builder = api_builder?;
-    let file_routes = FileRoutes { routes, client, identities, trusts, expiries, uses, deployed };
+    let file_routes =
+        FileRoutes { handshake_rule, routes, client, identities, trusts, expiries, uses, deployed };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
@@ -180,6 +182,18 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         api_builder: Arc::new(api_builder),
         publication,
     })
+}
+
+/// Notes that the handshake could require a certificate: every route does. APIs of the store can be open.
+fn recommend_required_certificates(config: &Config, routes: &[Arc<Route>], findings: &mut Findings) {
+    let request = &config.listener.handshake.request;
+    if request.value == CertificateRequest::Request
+        && config.store.is_none()
+        && routes.iter().all(|route| matches!(route.policy, RoutePolicy::Rules(_)) && !route.is_shadow)
+    {
+        let problem = "every route needs a certificate, but the handshake does not";
+        findings.note(request, problem, "write client_certificate = \"require\"");
+    }
 }
 
 /// Settings for the APIs of the store; None if their trust is invalid, which has been reported.

@@ -5,6 +5,7 @@ use std::{fs, process::ExitCode};
 use http::{HeaderName, HeaderValue, Request, header};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tower_mtls::{
+    Policy,
     apim::RequestFacts,
     certificate::{Clock, Presented, SystemClock, Timestamp},
     keys::pem,
@@ -15,7 +16,7 @@ use super::ExplainArgs;
 use crate::{
     build,
     config::{self, IdentityBy, RouteConfig, RouteIdentity},
-    routing::{ApiRoutes, RouteFacts, RoutePolicy, RoutingError, RoutingSnapshot},
+    routing::{ApiRoutes, HandshakeRule, RouteFacts, RoutePolicy, RoutingError, RoutingSnapshot},
 };
 
 /// Suffix for a rejected request that passes in shadow mode.
@@ -59,6 +60,9 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
     })?;
     let presented = presented(args)?;
     let now = args.at.unwrap_or_else(|| SystemClock.now());
+    if let Some(text) = failed_handshake(&routing.file.handshake_rule, &presented, now) {
+        return Ok((text, false));
+    }
     match &route.policy {
         RoutePolicy::None => Ok(("this route requires no certificate\nadmitted".into(), true)),
         RoutePolicy::Rules(policy) => {
@@ -92,6 +96,16 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
             Ok((text, passes))
         }
     }
+}
+
+/// Explains why the listener's handshake fails, if it does.
+fn failed_handshake(rule: &HandshakeRule, presented: &Presented, now: Timestamp) -> Option<String> {
+    rule.judge_at(Some(presented), now).err()?;
+    let HandshakeRule::Trust(roots) = rule else {
+        return Some("refused: the listener requires a certificate in the handshake".to_owned());
+    };
+    let policy = Policy::builder().trust(roots.clone()).build().ok()?;
+    Some(format!("listener.client_trust:\n{}\nthe handshake fails", policy.explain(presented, now)))
 }
 
 /// Builds the request for a policy document: GET, with `Host` and the given headers.

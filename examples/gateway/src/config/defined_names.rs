@@ -18,7 +18,7 @@ pub(crate) struct DefinedNames {
     pub(crate) has_store: bool,
     /// The names of `[identities]`.
     pub(crate) identities: BTreeSet<String>,
-    /// Whether the listener requests a client certificate.
+    /// Whether the listener requests or requires a client certificate.
     pub(crate) certificate_request: CertificateRequest,
     /// Limits of routes without their own.
     pub(crate) request_limits: RequestLimits,

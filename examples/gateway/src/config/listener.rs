@@ -8,7 +8,7 @@ use super::located::Located;
 use super::section::Section;
 
 pub(crate) const KEYS: &[&str] =
-    &["address", "certificate", "private_key", "pfx", "password_file", "client_certificate"];
+    &["address", "certificate", "private_key", "pfx", "password_file", "client_certificate", "client_trust"];
 
 /// The section `[listener]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,33 +17,72 @@ pub(crate) struct ListenerConfig {
     pub(crate) address: Located<SocketAddr>,
     /// The server's certificate.
     pub(crate) certificate: KeyFiles,
-    /// Whether the handshake requests a client certificate.
-    pub(crate) client_certificate: CertificateRequest,
+    /// Client certificates in the handshake.
+    pub(crate) handshake: HandshakeCertificates,
 }
 
-/// Whether the TLS handshake requests a client certificate.
+/// Client certificates in the handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HandshakeCertificates {
+    /// Whether a certificate is requested or required.
+    pub(crate) request: Located<CertificateRequest>,
+    /// The set of CAs in which chains must end, if any: with [`CertificateRequest::Require`] only.
+    pub(crate) trust: Option<Located<String>>,
+}
+
+/// Whether the TLS handshake requests or requires a client certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum CertificateRequest {
     /// A certificate is requested from every caller; each route decides whether it needs one. The default.
     #[default]
     Request,
+    /// A certificate is required: other handshakes fail.
+    Require,
     /// No certificate is requested.
     Off,
 }
 
 impl ListenerConfig {
-    /// Reads the section. The request mode is returned even if the rest is invalid.
-    pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, CertificateRequest) {
-        let options = [("request", CertificateRequest::Request), ("off", CertificateRequest::Off)];
+    /// Reads the section. The settings of the handshake are returned even if the rest is invalid.
+    pub(crate) fn read(mut section: Section<'_, '_>) -> (Option<Self>, HandshakeCertificates) {
         let address = address(&mut section, "127.0.0.1:8443");
         let certificate = KeyFiles::read(&mut section);
-        let client_certificate =
-            section.choice("client_certificate", &options).map(|choice| choice.value).unwrap_or_default();
+        let handshake = HandshakeCertificates::read(&mut section);
         section.finish();
-        let listener = address.zip(certificate);
-        let listener =
-            listener.map(|(address, certificate)| Self { address, certificate, client_certificate });
-        (listener, client_certificate)
+        let listener = address.zip(certificate).map(|(address, certificate)| Self {
+            address,
+            certificate,
+            handshake: handshake.clone(),
+        });
+        (listener, handshake)
+    }
+}
+
+impl HandshakeCertificates {
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        let options = [
+            ("request", CertificateRequest::Request),
+            ("require", CertificateRequest::Require),
+            ("off", CertificateRequest::Off),
+        ];
+        let (line, key) = (section.line, section.key_of("client_certificate"));
+        let is_stated = section.has("client_certificate");
+        let choice = section.choice("client_certificate", &options);
+        // An invalid value has been reported.
+        let is_known = choice.is_some() || !is_stated;
+        let request = choice.unwrap_or_else(|| Located { value: CertificateRequest::default(), line, key });
+        let trust = section.string("client_trust");
+        if let Some(trust) =
+            trust.as_ref().filter(|_| is_known && request.value != CertificateRequest::Require)
+        {
+            let problem = match request.value {
+                CertificateRequest::Off => "has no effect beside client_certificate = \"off\"",
+                _ => "has no effect without client_certificate = \"require\"",
+            };
+            let remedy = "write client_certificate = \"require\", or remove client_trust";
+            section.report.error(trust.line, &trust.key, problem, remedy);
+        }
+        Self { request, trust }
     }
 }
 

@@ -188,7 +188,8 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
         top.report.missing(1, "listener", "is missing", remedy);
     }
     let listener = top.section("listener", listener::KEYS).map(ListenerConfig::read);
-    let (listener, certificate_request) = listener.unwrap_or_default();
+    let (listener, handshake) = listener.unzip();
+    let listener = listener.flatten();
     let trust = named_sections(&mut top, "trust", trust::KEYS, Trust::read);
     let identities = named_sections(&mut top, "identities", identity::KEYS, IdentityConfig::read);
     let upstream_ca = top.section("upstream_tls", upstream_tls::DEFAULT_KEYS).map(upstream_tls::read_default);
@@ -201,9 +202,10 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
         trust: trust.keys().cloned().collect(),
         has_store,
         identities: identities.keys().cloned().collect(),
-        certificate_request,
+        certificate_request: handshake.as_ref().map(|handshake| handshake.request.value).unwrap_or_default(),
         request_limits: limits.request,
     };
+    names.check_trust(handshake.as_ref().and_then(|handshake| handshake.trust.as_ref()), top.report);
     let apis = top.section("apis", apis::KEYS).map(|section| Apis::read(section, &names));
     let routes = route::read_all(&mut top, &names);
     let management =

@@ -139,6 +139,7 @@ fn read(
         reject_tls_keys(&section, upstream);
     }
     let allow_missing_close_notify = read_upstream_close(&mut section, upstream.as_deref());
+    let open_line = section.line_of("client_certificate");
     let is_open = section.take_word("client_certificate", "none");
     let is_word = section.is_string("client_certificate");
     if is_word && let Some(word) = section.string("client_certificate") {
@@ -160,9 +161,20 @@ fn read(
     if let Some(rate_limits) = rate_limits.filter(|_| !is_guarded) {
         rate_limit::reject_by_certificate(rate_limits, report);
     }
+    let is_required = names.certificate_request == CertificateRequest::Require;
+    if is_open && is_required {
+        let problem = "admits callers with any certificate that the listener accepts, and no others: \
+                       listener.client_certificate = \"require\"";
+        let remedy = "write \"request\" there to admit callers without one";
+        report.note(open_line, &section.key_of("client_certificate"), problem, remedy);
+    }
     if path.is_some() && upstream.is_some() && !is_open && !is_word && !is_guarded {
+        let problem = match is_required {
+            true => "admits any caller that the listener accepts",
+            false => "admits any caller",
+        };
         let remedy = "add [routes.client_certificate], or client_certificate = \"none\" if that is intended";
-        report.note(section.line, &section.key_of("client_certificate"), "admits any caller", remedy);
+        report.note(section.line, &section.key_of("client_certificate"), problem, remedy);
     }
     if let Some(upstream) = &upstream {
         note_anonymous(&section, upstream, client_certificate.as_ref());

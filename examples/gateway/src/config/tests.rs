@@ -153,7 +153,8 @@ fn omitted_keys_have_their_defaults() {
     let text = format!("{LISTENER}\nroutes = [{{ path = \"/\", upstream = \"https://b\" }}]\n");
     let (config, found) = parsed(&text);
     let config = config.unwrap();
-    assert_eq!(config.listener.client_certificate, CertificateRequest::Request);
+    assert_eq!(config.listener.handshake.request.value, CertificateRequest::Request);
+    assert_eq!(config.listener.handshake.trust, None);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.proxy, Proxy::default());
     assert!(config.upstream_ca_of(&config.routes[0]).is_empty());
@@ -162,6 +163,35 @@ fn omitted_keys_have_their_defaults() {
     let anonymous = "etc/gateway.toml:2: note: routes[1].identity: calls the upstream anonymously; \
                      add identity = \"NAME\" if the upstream demands a certificate";
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [open, anonymous]);
+}
+
+#[test]
+fn handshake_requires_what_the_listener_states() {
+    use CertificateRequest::{Off, Request, Require};
+    for (keys, request, trust, note) in [
+        ("", Request, None, ""),
+        ("client_certificate = \"request\"", Request, None, ""),
+        ("client_certificate = \"off\"", Off, None, ""),
+        ("client_certificate = \"require\"", Require, None, "admits callers with any certificate"),
+        (
+            "client_certificate = \"require\"\nclient_trust = \"partners\"",
+            Require,
+            Some("partners"),
+            "admits callers with any certificate",
+        ),
+    ] {
+        let text = format!(
+            "[listener]\naddress = \"127.0.0.1:8443\"\ncertificate = \"a\"\nprivate_key = \"b\"\n{keys}\n\
+             [trust.partners]\nca = \"c\"\n[[routes]]\npath = \"/\"\nupstream = \"http://b\"\n\
+             client_certificate = \"none\"\n"
+        );
+        let (config, found) = parsed(&text);
+        let handshake = config.unwrap().listener.handshake;
+        assert_eq!(handshake.request.value, request, "{keys}");
+        assert_eq!(handshake.trust.as_ref().map(|name| name.as_str()), trust, "{keys}");
+        assert_eq!(found.len(), usize::from(!note.is_empty()), "{keys}: {found:?}");
+        assert!(found.iter().all(|found| found.to_string().contains(note)), "{keys}: {found:?}");
+    }
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(crate) enum RoutingError {
     Host,
     /// The route's API in the store cannot be served with the configuration file.
     BrokenApi,
+    /// The listener's own requirement for certificates is not met. The connection is closed.
+    CertificateNotTrusted,
 }
 
 impl RoutingError {
@@ -56,6 +58,7 @@ impl RoutingError {
             Self::Host => "bad_host",
             Self::Connect => "connect_refused",
             Self::BrokenApi => "broken_api",
+            Self::CertificateNotTrusted => "client_certificate_not_trusted",
         }
     }
 
@@ -71,13 +74,20 @@ impl RoutingError {
             Self::Host => (StatusCode::BAD_REQUEST, "Bad Host"),
             Self::Connect => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::BrokenApi => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
+            Self::CertificateNotTrusted => (StatusCode::FORBIDDEN, "Client certificate not trusted"),
         };
-        let mut response = problem(status, title, self.code());
-        if self == Self::TransferCoding {
+        problem(status, title, self.code())
+    }
+
+    /// Returns true if the connection is closed after the response.
+    pub(super) fn closes_connection(self) -> bool {
+        match self {
             // Another parser that does not support the coding could frame the body differently.
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Self::TransferCoding => true,
+            // Every further request would be rejected, too.
+            Self::CertificateNotTrusted => true,
+            _ => false,
         }
-        response
     }
 }
 

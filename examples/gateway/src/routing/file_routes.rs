@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tower_mtls::{ClientIdentity, UpstreamTrust};
 
-use super::{expiry::Expiry, layers::Client, route::Route};
+use super::{expiry::Expiry, handshake_rule::HandshakeRule, layers::Client, route::Route};
 use crate::store::{CertificateUse, DocumentCertificates};
 
 /// Routes of one configuration file, and the values that they are built from.
 #[derive(Debug)]
 pub(crate) struct FileRoutes {
+    /// The listener's requirement, judged before routing.
+    pub(crate) handshake_rule: HandshakeRule,
     /// In the order of the file.
     pub(crate) routes: Vec<Arc<Route>>,
     pub(crate) client: Client,

@@ -6,6 +6,7 @@ mod error_response;
 mod exchange;
 mod expiry;
 mod file_routes;
+mod handshake_rule;
 mod head;
 mod identity_selector;
 mod layers;
@@ -23,6 +24,7 @@ pub(crate) use self::{
     error_response::RoutingError,
     expiry::{CertificateOwner, Expiry, days_until},
     file_routes::FileRoutes,
+    handshake_rule::HandshakeRule,
     identity_selector::IdentitySelector,
     layers::{Client, RouteLayers},
     metrics::{DURATION, RouteMetrics},

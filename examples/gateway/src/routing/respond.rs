@@ -1,16 +1,19 @@
 //! Requests from the listener: routing, the layers of the route, and responses for errors.
 
+use std::sync::Arc;
+
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{Either, Full};
 use tower::ServiceExt;
 use tower_mtls::{
-    inbound::ResponseBody, outbound::UpstreamBody, remote_addr, request::is_grpc, serve::CallerBody,
+    certificate::Presented, danger::presented, inbound::ResponseBody, outbound::UpstreamBody,
+    policy::RejectionKind, remote_addr, request::is_grpc, serve::CallerBody,
 };
 
 use super::{
-    error_response::{forward_error_response, to_grpc},
+    error_response::{RoutingError, forward_error_response, to_grpc},
     exchange::{Exchange, ExchangeBody},
     identity_selector::SelectorValue,
     layers::RouteService,
@@ -34,15 +37,20 @@ pub(crate) async fn respond(
     let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(&request));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let remote = remote_addr(request.extensions()).map(tracing::field::display);
-    let route = current.load().route(&mut request).map(|route| (route.facts.clone(), route.service.clone()));
+    let route = route(&current.load(), &mut request);
     let (facts, service) = match route {
         Ok(route) => route,
         Err(error) => {
             let (method, path) = (log::cut(method.as_str()), log::cut(&path));
-            tracing::debug!(%method, path = &*path, remote, ?error, "request rejected: no route");
+            if error != RoutingError::CertificateNotTrusted {
+                tracing::debug!(%method, path = &*path, remote, ?error, "request rejected: no route");
+            }
             metrics::unrouted(error.code());
             let response = error.response();
-            let response = if is_grpc { to_grpc(response.status(), error.code()) } else { response };
+            let mut response = if is_grpc { to_grpc(response.status(), error.code()) } else { response };
+            if error.closes_connection() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             return gateway_response(response, is_head).map(|body| ExchangeBody::new(body, None));
         }
     };
@@ -85,6 +93,35 @@ pub(crate) async fn respond(
         response = gateway_response(to_grpc(response.status(), code), is_head);
     }
     response.map(|body| ExchangeBody::new(body, Some(exchange)))
+}
+
+/// Judges the listener's requirement for certificates, and finds the route.
+fn route(
+    snapshot: &RoutingSnapshot,
+    request: &mut Request<CallerBody>,
+) -> Result<(Arc<RouteFacts>, RouteService), RoutingError> {
+    if let Err(kind) = snapshot.file.handshake_rule.judge(request.extensions()) {
+        log_untrusted(kind, request);
+        return Err(RoutingError::CertificateNotTrusted);
+    }
+    snapshot.route(request).map(|route| (route.facts.clone(), route.service.clone()))
+}
+
+#[cold]
+fn log_untrusted(kind: RejectionKind, request: &Request<CallerBody>) {
+    let certificate = match presented(request.extensions()) {
+        Some(Presented::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    };
+    tracing::info!(
+        reason = kind.as_str(),
+        method = &*log::cut(request.method().as_str()),
+        path = &*log::cut(request.uri().path()),
+        remote = remote_addr(request.extensions()).map(tracing::field::display),
+        thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
+        not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
+        "request rejected and connection closed: the listener requires a trusted certificate"
+    );
 }
 
 /// Converts a response of the gateway; the response to HEAD has no body.

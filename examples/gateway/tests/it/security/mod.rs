@@ -1,6 +1,7 @@
-//! Unproven certificates, and secrets at rest.
+//! Required and unproven certificates, and secrets at rest.
 
 mod memory;
+mod require;
 mod secrets;
 mod unproven;
 mod upstream_spiffe;
