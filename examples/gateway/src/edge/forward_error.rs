@@ -4,7 +4,10 @@ use std::{error::Error, fmt};
 
 use tower_mtls::outbound::{ClientError, ClientErrorKind};
 
-use super::strict_http1::is_malformed_body;
+use super::{
+    bounds::{StreamIdleTimeout, UploadTimeout},
+    strict_http1::is_malformed_body,
+};
 
 /// Reason for which a routed request has no upstream response.
 #[derive(Debug)]
@@ -14,8 +17,8 @@ pub(crate) enum ForwardError {
     FirstByteTimeout,
     /// The exchange did not complete in time.
     RequestTimeout,
-    /// The caller did not send the rest of the body in time.
-    BodyTimeout,
+    /// The rest of the request's body did not arrive in time.
+    Upload(UploadTimeout),
     /// The route's maximum number of requests is in flight.
     TooManyRequests,
 }
@@ -34,7 +37,8 @@ impl ForwardError {
             Self::Upstream(error) => error.kind().as_str(),
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::RequestTimeout => "request_timeout",
-            Self::BodyTimeout => "body_timeout",
+            Self::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => "body_timeout",
+            Self::Upload(UploadTimeout::Idle) => StreamIdleTimeout::CODE,
             Self::TooManyRequests => "too_many_requests_in_flight",
         }
     }
@@ -43,8 +47,8 @@ impl ForwardError {
     pub(crate) fn is_caller_fault(&self) -> bool {
         match self {
             Self::Upstream(error) => is_malformed_body(error),
-            Self::BodyTimeout | Self::TooManyRequests => true,
-            Self::FirstByteTimeout | Self::RequestTimeout => false,
+            Self::Upload(UploadTimeout::Stall | UploadTimeout::Rate) | Self::TooManyRequests => true,
+            Self::FirstByteTimeout | Self::RequestTimeout | Self::Upload(UploadTimeout::Idle) => false,
         }
     }
 
@@ -60,7 +64,7 @@ impl fmt::Display for ForwardError {
             Self::Upstream(error) => write!(f, "{error}{}", causes(error)),
             Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
-            Self::BodyTimeout => f.write_str("request body timed out (body_timeout)"),
+            Self::Upload(timeout) => f.write_str(timeout.message()),
             Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
         }
     }

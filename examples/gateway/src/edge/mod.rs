@@ -12,13 +12,14 @@ mod limits;
 mod listener;
 mod listener_control;
 mod metrics;
+mod progress_clock;
 mod strict_http1;
 mod tunnel;
 mod watched_io;
 
 pub(crate) use self::{
     body::CallerBody,
-    bounds::{Bounded, Bounds, Download, Upload},
+    bounds::{Bounded, Bounds, Download, StreamIdleTimeout, Upload, UploadTimeout},
     connection::MAX_HEAD,
     forward_error::ForwardError,
     limits::{ConnectionLimit, caller_limit, management_limit, upstream_connections},
