@@ -22,16 +22,15 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
-use tower_mtls::request::is_grpc;
+use tower_mtls::{request::is_grpc, serve::ProgressLimits};
 
-pub(super) use self::settings::{ReadTimeout, TunnelPermit};
 pub(crate) use self::{
     download::{Download, StreamIdleTimeout},
     settings::Bounds,
     upload::{Upload, UploadTimeout},
 };
 use self::{exchange_activity::ExchangeActivity, future::BoundedFuture, upload::UploadClock};
-use super::{forward_error::ForwardError, progress_clock::ProgressLimits};
+use super::forward_error::ForwardError;
 
 impl<S> Layer<S> for Bounds {
     type Service = Bounded<S>;
@@ -68,7 +67,7 @@ where
         let Some(permit) = self.bounds.acquire() else { return BoundedFuture::rejected() };
         let limits = &self.bounds.limits;
         let stream_idle_timeout = limits.stream_idle_timeout;
-        let progress = ProgressLimits { stall: limits.body_timeout, min_rate: limits.min_data_rate };
+        let progress = ProgressLimits::new(limits.body_timeout, limits.min_data_rate);
         let has_limits = stream_idle_timeout.is_some() || progress.is_limited();
         let activity = has_limits.then(|| ExchangeActivity::new(is_grpc(&request)));
         let clock =

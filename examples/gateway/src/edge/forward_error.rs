@@ -2,12 +2,12 @@
 
 use std::{error::Error, fmt};
 
-use tower_mtls::outbound::{ClientError, ClientErrorKind};
-
-use super::{
-    bounds::{StreamIdleTimeout, UploadTimeout},
-    strict_http1::is_malformed_body,
+use tower_mtls::{
+    outbound::{ClientError, ClientErrorKind},
+    serve::is_malformed_body,
 };
+
+use super::bounds::{StreamIdleTimeout, UploadTimeout};
 
 /// Reason for which a routed request has no upstream response.
 #[derive(Debug)]

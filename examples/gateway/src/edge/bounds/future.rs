@@ -1,7 +1,6 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -10,13 +9,14 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tower_mtls::serve::{ProgressLimits, ReleasedOnClose};
 
 use super::{
     super::forward_error::ForwardError,
     download::{Download, DownloadClock},
     exchange_activity::ExchangeActivity,
     lazy_timer::LazyTimer,
-    settings::{Bounds, Permit, ReadTimeout, TunnelPermit},
+    settings::{Bounds, Permit},
     upload::UploadEnd,
 };
 
@@ -32,7 +32,7 @@ pin_project! {
         first_byte_deadline: Option<Instant>,
         first_byte_timer: LazyTimer,
         deadline: Option<Instant>,
-        read_timeout: Option<Duration>,
+        read_limits: ProgressLimits,
         stream_idle_timeout: Option<Duration>,
         activity: Option<ExchangeActivity>,
         #[pin]
@@ -57,7 +57,7 @@ impl<F> BoundedFuture<F> {
             first_byte_deadline: None,
             first_byte_timer: LazyTimer::default(),
             deadline,
-            read_timeout: bounds.limits.body_timeout.into_iter().chain(bounds.limits.request_timeout).min(),
+            read_limits: bounds.read_limits(),
             stream_idle_timeout: bounds.limits.stream_idle_timeout,
             activity,
             deadline_timer: deadline.map(sleep_until),
@@ -73,7 +73,7 @@ impl<F> BoundedFuture<F> {
             first_byte_deadline: None,
             first_byte_timer: LazyTimer::default(),
             deadline: None,
-            read_timeout: None,
+            read_limits: ProgressLimits::new(None, 0),
             stream_idle_timeout: None,
             activity: None,
             deadline_timer: None,
@@ -103,11 +103,11 @@ where
                     let (mut head, body) = response.into_parts();
                     if head.status == StatusCode::SWITCHING_PROTOCOLS {
                         // The exchange continues as a tunnel.
-                        head.extensions.insert(TunnelPermit { permit: Arc::new(permit) });
+                        head.extensions.insert(ReleasedOnClose::new(permit));
                         return Poll::Ready(Ok(Response::from_parts(head, Download::without_permit(body))));
                     }
                     if !body.is_end_stream() {
-                        head.extensions.insert(ReadTimeout(*this.read_timeout));
+                        head.extensions.insert(*this.read_limits);
                     }
                     let activity = this.activity.take();
                     if let Some(activity) = &activity {

@@ -1,12 +1,11 @@
 //! Settings of a route's bounds, and the permit of one request.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
+
+use tower_mtls::serve::ProgressLimits;
 
 use crate::config::RequestLimits;
 
@@ -24,18 +23,13 @@ pub(crate) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Permit(Arc<AtomicUsize>);
 
-/// Extension of a response that switches protocols: the permit that the tunnel keeps.
-#[derive(Debug, Clone)]
-pub(crate) struct TunnelPermit {
-    #[expect(dead_code, reason = "released on drop")]
-    pub(super) permit: Arc<Permit>,
-}
-
-/// Response extension: maximum time for which the caller reads nothing while bytes are ready. None: unlimited.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ReadTimeout(pub(crate) Option<Duration>);
-
 impl Bounds {
+    /// Returns the limits of reading a response.
+    pub(super) fn read_limits(&self) -> ProgressLimits {
+        let stall = self.limits.body_timeout.into_iter().chain(self.limits.request_timeout).min();
+        ProgressLimits::new(stall, self.limits.min_data_rate)
+    }
+
     /// Acquires a permit. None: the route is at its limit.
     pub(super) fn acquire(&self) -> Option<Permit> {
         let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed);

@@ -9,6 +9,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::*;
 use crate::config::RequestLimits;
+use tower_mtls::serve::{ProgressLimits, ReleasedOnClose};
 
 impl From<Infallible> for ForwardError {
     fn from(never: Infallible) -> Self {
@@ -166,8 +167,8 @@ async fn response_carries_the_shorter_of_its_timeouts() {
             Ok::<_, Infallible>(Response::new(Slow::new(1, true)))
         }));
         let response = service.oneshot(Request::new(Empty::new())).await.unwrap();
-        let ReadTimeout(timeout) = *response.extensions().get::<ReadTimeout>().unwrap();
-        assert_eq!(timeout, expected.map(Duration::from_secs));
+        let limits = *response.extensions().get::<ProgressLimits>().unwrap();
+        assert_eq!(limits, ProgressLimits::new(expected.map(Duration::from_secs), 0));
     }
 }
 
@@ -284,7 +285,7 @@ async fn tunnel_keeps_its_permit_until_it_ends() {
         Ok::<_, Infallible>(response.unwrap())
     }));
     let mut response = switching.oneshot(Request::new(Empty::new())).await.unwrap();
-    let permit = response.extensions_mut().remove::<TunnelPermit>();
+    let permit = response.extensions_mut().remove::<ReleasedOnClose>();
     drop(response);
     assert_eq!(bounds.in_flight.load(Ordering::Relaxed), 1);
     drop(permit);

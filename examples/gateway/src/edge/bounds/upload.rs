@@ -11,12 +11,9 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::{sync::oneshot, time::Instant};
+use tower_mtls::serve::{Lapse, ProgressClock, ProgressLimits};
 
-use super::{
-    super::progress_clock::{Lapse, ProgressClock, ProgressLimits},
-    exchange_activity::ExchangeActivity,
-    lazy_timer::LazyTimer,
-};
+use super::{exchange_activity::ExchangeActivity, lazy_timer::LazyTimer};
 
 /// Time after which a silent request ends an exchange whose response has begun: later than the response, which reports
 /// the reason.
@@ -114,8 +111,8 @@ impl UploadClock {
         self.clock.start(now);
         let (at, lapse) = self.clock.deadline()?;
         let timeout = match lapse {
-            Lapse::Stall => UploadTimeout::Stall,
             Lapse::Rate => UploadTimeout::Rate,
+            _ => UploadTimeout::Stall,
         };
         Some((at, timeout))
     }

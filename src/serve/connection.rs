@@ -1,36 +1,37 @@
 //! Connections of callers.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tower::{Service, ServiceExt, service_fn};
-use tower_mtls::{acceptor::MtlsStream, proxy::TunnelSlot, request::is_grpc};
+use tokio::time::{Instant, sleep_until, timeout};
+use tower::{ServiceExt, service_fn};
+use tower_service::Service;
 
 use super::{
-    activity::{Activity, InFlight, TimeoutKind, Timeouts},
-    body::CallerBody,
-    bounds::{ReadTimeout, TunnelPermit},
+    CallerBody, ProgressLimits, ReleasedOnClose, TimeoutKind,
+    activity::{Activity, Expiry, InFlight, Timeouts},
     delivery::DeliveredBody,
     early_response::EarlyResponse,
-    listener_control::{ConnectionSettings, ConnectionSignals},
-    metrics,
+    observer::OpenConnection,
+    settings::{ConnectionSettings, ConnectionSignals},
+    stream_task::StreamExecutor,
     strict_http1::Http1Validator,
-    tunnel,
     watched_io::WatchedIo,
 };
+use crate::{acceptor::MtlsStream, request::is_grpc};
 
 /// Maximum size of a request's head (target and fields), in bytes.
 ///
 /// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
-pub(crate) const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
 
 /// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const MAX_STREAMS: u32 = 100;
@@ -49,7 +50,10 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// HTTP/2 receive window of a connection, in bytes. It exceeds a stream's, so that a few bodies that upstreams do not
 /// read do not block the others.
-const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
+/// Time without a response after which a gRPC exchange counts as quiet.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Idle timeout of an HTTP/1.1 connection whose listener drains: a request can be in transit.
 const GRACE_HTTP1: Duration = Duration::from_millis(300);
@@ -63,6 +67,7 @@ pub(super) async fn serve<S, B>(
     service: S,
     activity: Arc<Activity>,
     mut signals: ConnectionSignals,
+    open: OpenConnection,
 ) where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -71,48 +76,53 @@ pub(super) async fn serve<S, B>(
 {
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
-    let (request_activity, slot) = (activity.clone(), TunnelSlot::new());
-    let tunnel_slot = slot.clone();
-    let service = stream.capture(service_fn(move |mut request: Request<Incoming>| {
-        if request.headers().contains_key(header::UPGRADE) {
-            request.extensions_mut().insert(tunnel_slot.clone());
-        }
-        // gRPC calls are not limited: they can be long, and share connections to their upstream.
-        let in_flight = request_activity.begin(is_http2 && !is_grpc(&request));
+    let state = stream.state().clone();
+    let accepted = state.accepted();
+    let (request_activity, read_settings) = (activity.clone(), signals.settings.clone());
+    let service = stream.capture(service_fn(move |request: Request<Incoming>| {
+        let is_grpc = is_grpc(&request);
+        let in_flight = request_activity.begin(is_http2, is_grpc);
         let (request, early) = EarlyResponse::watch(request, is_http2);
         let (service, activity) = (service.clone(), request_activity.clone());
+        let read_limits = read_settings.borrow().limits.read_limits();
         async move {
             let in_flight = match in_flight {
                 Some(in_flight) => in_flight,
-                None => activity.begin_when_free().await,
+                None => activity.begin_when_free(is_grpc).await,
             };
-            respond(service, request, early, in_flight, is_http2).await
+            respond(service, request, early, in_flight, read_limits, is_http2).await
         }
     }));
     let validator = (!is_http2).then(Http1Validator::new);
-    let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator));
+    let io =
+        TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator, open.clone()));
     let http = builder(is_http2);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
-    let (mut has_seen_drain, mut is_shutting_down) = (false, false);
+    let (mut has_seen_drain, mut is_shutting_down, mut is_aged) = (false, false, false);
     loop {
         let ConnectionSettings { limits, is_draining } = *signals.settings.borrow_and_update();
-        if is_draining && !has_seen_drain {
+        let age_at = limits.max_connection_age.and_then(|age| accepted.checked_add(age));
+        let end_at = age_at.filter(|_| is_aged).and_then(|at| at.checked_add(limits.drain_timeout));
+        let is_finishing = is_draining || is_aged;
+        if is_finishing && !has_seen_drain {
             has_seen_drain = true;
+            activity.finish();
             activity.restart_idle_timeout();
             if is_http2 {
                 is_shutting_down = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
-        activity.limit_unread(limits.request.body_timeout);
-        let idle = match (is_draining, is_http2) {
+        let read = limits.read_limits();
+        activity.set_socket_limits(read);
+        let idle = match (is_finishing, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
         };
         let head = (!is_http2).then_some(limits.head_timeout);
-        let timeouts = Timeouts { idle, head, body: limits.request.body_timeout };
+        let timeouts = Timeouts { idle, head, read };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -122,22 +132,44 @@ pub(super) async fn serve<S, B>(
                 break;
             }
             Ok(()) = signals.settings.changed() => {}
+            error = poll_fn(|cx| state.poll_closed(cx)) => {
+                tracing::debug!(%remote, %error, "connection closed");
+                return;
+            }
+            () = due(age_at), if !is_aged => {
+                is_aged = true;
+                open.timed_out(TimeoutKind::Age);
+            }
+            () = due(end_at), if is_aged => {
+                tracing::debug!(%remote, "connection closed after its maximum age and the drain timeout");
+                return;
+            }
             // Polled after the connection, which can begin a request.
-            timeout = activity.timed_out(timeouts) => {
+            expiry = activity.timed_out(timeouts) => {
                 // At a second idle timeout the caller has not reacted to the graceful shutdown.
-                if timeout != TimeoutKind::Idle || is_shutting_down {
-                    tracing::debug!(%remote, ?timeout, "connection timed out");
-                    metrics::timed_out(timeout.as_str());
-                    return;
+                match expiry {
+                    Expiry::Close(timeout) if timeout != TimeoutKind::Idle || is_shutting_down => {
+                        tracing::debug!(%remote, ?timeout, "connection timed out");
+                        if !(is_aged && timeout == TimeoutKind::Idle) {
+                            open.timed_out(timeout);
+                        }
+                        return;
+                    }
+                    Expiry::Close(_) | Expiry::GoAway => {
+                        is_shutting_down = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
-                is_shutting_down = true;
-                connection.as_mut().graceful_shutdown();
             }
         }
     }
-    // A tunnel still counts as a connection.
-    if let Some(tunnel) = slot.take() {
-        tunnel::run(tunnel, remote).await;
+}
+
+/// Completes at this time. None: never.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -147,27 +179,37 @@ async fn respond<S, B>(
     request: Request<CallerBody>,
     early: Option<EarlyResponse>,
     in_flight: InFlight,
+    read_limits: ProgressLimits,
     is_http2: bool,
 ) -> Result<Response<DeliveredBody<B>>, Infallible>
 where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes> + Send + 'static,
 {
-    let mut response = service.oneshot(request).await?;
+    let mut responding = pin!(service.oneshot(request));
+    let mut response = match in_flight.is_grpc() {
+        false => responding.await?,
+        true => match timeout(QUIET, responding.as_mut()).await {
+            Ok(response) => response?,
+            Err(_) => {
+                in_flight.response_is_quiet();
+                responding.await?
+            }
+        },
+    };
     let is_unread = early.is_some_and(EarlyResponse::finish);
     let is_last = !is_http2 && (is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        in_flight.switch_to_tunnel(response.extensions_mut().remove::<TunnelPermit>());
+        in_flight.switch_to_tunnel(response.extensions_mut().remove::<ReleasedOnClose>());
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    let timeout = response.extensions_mut().remove::<ReadTimeout>();
-    let timeout = timeout.map_or_else(|| in_flight.unread_limit(), |ReadTimeout(timeout)| timeout);
-    Ok(response.map(|body| DeliveredBody::new(body, in_flight, timeout, is_http2)))
+    let read_limits = response.extensions_mut().remove().unwrap_or(read_limits);
+    Ok(response.map(|body| DeliveredBody::new(body, in_flight, read_limits, is_http2)))
 }
 
-fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(is_http2: bool) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor);
     // `Activity` times heads, and distinguishes a late head from an idle connection.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
     builder

@@ -1,0 +1,289 @@
+//! Delivery of response bodies to the caller.
+//!
+//! hyper does not poll a body while the caller grants no HTTP/2 window or reads nothing from its socket, so a timeout
+//! inside the body never fires. Each chunk therefore counts as unread until its last byte is written, and the clock of
+//! its response runs meanwhile. A response that exceeds a limit is cut: its body is dropped, which releases the upstream,
+//! and its stream is reset. The connection's [`Activity`](super::activity) closes the connection if no other request is
+//! in flight.
+//!
+//! hyper aborts a response as soon as its body fails, and drops bytes that are not written yet. A body that the upstream
+//! ended early therefore fails only once the received part is written: on HTTP/1.1 when the socket is flushed, on HTTP/2
+//! when all chunks of the stream are written.
+
+use std::{
+    error::Error,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::{
+    Lapse, ProgressClock, ProgressLimits,
+    activity::{Cut, Expire, InFlight},
+    flush::Flush,
+    stream_task::StreamTask,
+};
+
+/// Unread bytes of a connection above which each response buffers one chunk only. Upstreams' chunks have at most 16 KiB.
+const MAX_UNREAD: usize = 512 * 1024;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Response body whose request is in flight until the caller has read all of it.
+pub(super) struct DeliveredBody<B> {
+    progress: Arc<DeliveryProgress>,
+    body: Arc<Mutex<PendingBody<B>>>,
+}
+
+/// Body of a response that can be dropped before its end.
+trait DropBody: Send + Sync {
+    fn drop_body(&self);
+}
+
+struct PendingBody<B> {
+    /// None: failed or cut.
+    body: Option<Pin<Box<B>>>,
+    /// Error of the body, kept until all earlier bytes are written.
+    error: Option<BoxError>,
+}
+
+/// Progress of one response, which its chunks share.
+struct DeliveryProgress {
+    in_flight: InFlight,
+    body: Weak<dyn DropBody>,
+    unread: Mutex<Unread>,
+    /// HTTP/2 only: completes when there are no chunks.
+    flush: Option<Flush>,
+    task: Option<StreamTask>,
+}
+
+/// Bytes of a response that its caller has not taken.
+#[derive(Debug)]
+struct Unread {
+    /// Number of chunks with unread bytes.
+    chunks: usize,
+    /// Runs while there are such chunks.
+    clock: ProgressClock,
+    cut: Option<Cut>,
+}
+
+impl DeliveryProgress {
+    fn unread(&self) -> MutexGuard<'_, Unread> {
+        lock(&self.unread)
+    }
+
+    fn has_chunks(&self) -> bool {
+        self.unread().chunks > 0
+    }
+
+    fn flush(&self) -> &Flush {
+        self.flush.as_ref().unwrap_or_else(|| self.in_flight.socket_flush())
+    }
+
+    /// Waits until everything is written, after [`Flush::begin`].
+    fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let flushed = self.flush().poll(cx);
+        let is_written = self.flush.is_some() && !self.has_chunks();
+        if is_written { Poll::Ready(()) } else { flushed }
+    }
+
+    /// Returns true if the response must not buffer another chunk.
+    fn is_full(&self) -> bool {
+        self.flush.is_some() && self.in_flight.unread_bytes() >= MAX_UNREAD && self.has_chunks()
+    }
+
+    /// Records a chunk that is ready.
+    fn chunk_begins(&self, bytes: usize) {
+        self.in_flight.add_unread_bytes(bytes);
+        let mut unread = self.unread();
+        unread.chunks += 1;
+        if unread.chunks == 1 {
+            unread.clock.start(Instant::now());
+            self.in_flight.unread_begins();
+        }
+    }
+
+    /// Records bytes that the caller took.
+    fn taken(&self, bytes: usize) {
+        self.in_flight.remove_unread_bytes(bytes);
+        self.unread().clock.record(bytes, Instant::now());
+    }
+
+    /// Records the end of a chunk, of which `bytes` were not taken.
+    fn chunk_ends(&self, bytes: usize) {
+        self.in_flight.remove_unread_bytes(bytes);
+        let mut unread = self.unread();
+        unread.chunks -= 1;
+        if unread.chunks == 0 {
+            unread.clock.stop(Instant::now());
+            self.in_flight.unread_ends();
+            drop(unread);
+            if let Some(flush) = &self.flush {
+                flush.done();
+            }
+        }
+    }
+}
+
+impl Expire for DeliveryProgress {
+    fn expire(&self, now: Instant) -> Option<Cut> {
+        let mut unread = self.unread();
+        if unread.cut.is_some() {
+            return unread.cut;
+        }
+        let cut = Cut { lapse: unread.clock.lapse(now)?, at: now };
+        unread.cut = Some(cut);
+        drop(unread);
+        if let Some(body) = self.body.upgrade() {
+            body.drop_body();
+        }
+        if let Some(task) = &self.task {
+            task.reset();
+        }
+        Some(cut)
+    }
+}
+
+impl<B: Send> DropBody for Mutex<PendingBody<B>> {
+    fn drop_body(&self) {
+        let body = lock(self).body.take();
+        drop(body);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl DeliveryProgress {
+    /// Returns the error of a body that was dropped before its end.
+    fn expired(&self) -> BoxError {
+        let message = match self.unread().cut {
+            Some(Cut { lapse: Lapse::Rate, .. }) => "response body read too slowly (min_data_rate)",
+            _ => "response body timed out (body_timeout)",
+        };
+        io::Error::new(io::ErrorKind::TimedOut, message).into()
+    }
+}
+
+impl<B: Send + 'static> DeliveredBody<B> {
+    pub(super) fn new(body: B, in_flight: InFlight, limits: ProgressLimits, is_http2: bool) -> Self {
+        let unread = Mutex::new(Unread { chunks: 0, clock: ProgressClock::new(limits), cut: None });
+        let flush = is_http2.then(Flush::default);
+        let task = if is_http2 { StreamTask::current() } else { None };
+        let body = Arc::new(Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None }));
+        let weak = Arc::downgrade(&body);
+        let progress = Arc::new(DeliveryProgress { in_flight, body: weak, unread, flush, task });
+        let response: Arc<dyn Expire> = progress.clone();
+        progress.in_flight.register_response(&response);
+        Self { progress, body }
+    }
+}
+
+impl<B> Drop for DeliveredBody<B> {
+    fn drop(&mut self) {
+        // The activity can own another reference at this moment.
+        let body = lock(&self.body).body.take();
+        drop(body);
+    }
+}
+
+impl<B> Body for DeliveredBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Chunk;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
+        let progress = &self.progress;
+        let mut pending = lock(&self.body);
+        let PendingBody { body, error } = &mut *pending;
+        if error.is_none() {
+            let Some(open) = body else { return Poll::Ready(Some(Err(progress.expired()))) };
+            if progress.is_full() {
+                progress.flush().begin();
+                ready!(progress.poll_written(cx));
+            }
+            match open.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, progress)))));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(failed))) => {
+                    progress.flush().begin();
+                    *error = Some(failed.into());
+                    // Releases the upstream.
+                    *body = None;
+                }
+                Poll::Pending => {
+                    progress.in_flight.response_is_quiet();
+                    return Poll::Pending;
+                }
+            }
+        }
+        ready!(progress.poll_written(cx));
+        Poll::Ready(error.take().map(Err))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let pending = lock(&self.body);
+        pending.error.is_none() && pending.body.as_ref().is_some_and(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.body).body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
+    }
+}
+
+/// Chunk of a response body, unread until it is dropped.
+pub(super) struct Chunk {
+    data: Bytes,
+    progress: Arc<DeliveryProgress>,
+}
+
+impl Chunk {
+    fn new(data: Bytes, progress: &Arc<DeliveryProgress>) -> Self {
+        progress.chunk_begins(data.len());
+        Self { data, progress: progress.clone() }
+    }
+}
+
+impl Buf for Chunk {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.data.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.data.advance(count);
+        self.progress.taken(count);
+    }
+
+    fn copy_to_bytes(&mut self, count: usize) -> Bytes {
+        self.progress.taken(count);
+        self.data.copy_to_bytes(count)
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.progress.chunk_ends(self.data.len());
+    }
+}
