@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Lapse, ProgressClock, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush};
+use super::{BufferBudget, Lapse, ProgressClock, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush};
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
 /// while its response is not read.
@@ -59,6 +59,7 @@ pub(super) struct Activity {
     unread_since: AtomicU64,
     /// Response bytes that the caller has not taken.
     unread_bytes: AtomicUsize,
+    buffers: BufferBudget,
     /// Runs while the socket accepts no bytes.
     socket: Mutex<SocketClock>,
     is_write_blocked: AtomicBool,
@@ -123,7 +124,8 @@ impl fmt::Debug for Activity {
 }
 
 impl Activity {
-    pub(super) fn new(is_draining: Arc<AtomicBool>) -> Arc<Self> {
+    /// `buffers` is the budget of all connections.
+    pub(super) fn new(is_draining: Arc<AtomicBool>, buffers: BufferBudget) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),
             in_flight: AtomicUsize::new(0),
@@ -134,6 +136,7 @@ impl Activity {
             unread: AtomicUsize::new(0),
             unread_since: AtomicU64::new(0),
             unread_bytes: AtomicUsize::new(0),
+            buffers,
             socket: Mutex::new(SocketClock {
                 clock: ProgressClock::new(ProgressLimits::new(None, 0)),
                 recorded: 0,
@@ -359,10 +362,12 @@ impl InFlight {
 
     pub(super) fn add_unread_bytes(&self, bytes: usize) {
         self.activity.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.activity.buffers.add(bytes);
     }
 
     pub(super) fn remove_unread_bytes(&self, bytes: usize) {
         self.activity.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.activity.buffers.remove(bytes);
     }
 
     /// Returns the flush of the connection's socket.

@@ -22,6 +22,7 @@
 //! other parser before or after this server can frame them differently.
 
 mod activity;
+mod buffer_budget;
 mod caller_body;
 mod connection;
 mod delivery;
@@ -38,6 +39,7 @@ mod strict_http1;
 mod watched_io;
 
 pub use self::{
+    buffer_budget::BufferBudget,
     caller_body::CallerBody,
     extensions::ReleasedOnClose,
     limits::HttpLimits,

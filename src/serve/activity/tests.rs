@@ -12,13 +12,17 @@ fn http2() -> Timeouts {
     Timeouts { head: None, ..http1() }
 }
 
+fn new_activity() -> Arc<Activity> {
+    Activity::new(Arc::default(), BufferBudget::new(usize::MAX))
+}
+
 const fn close(kind: TimeoutKind) -> Expiry {
     Expiry::Close(kind)
 }
 
 #[tokio::test(start_paused = true)]
 async fn connection_without_request_times_out_after_idle_timeout() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let start = Instant::now();
     assert_eq!(activity.timed_out(http1()).await, close(TimeoutKind::Idle));
     assert_eq!(start.elapsed(), IDLE);
@@ -26,7 +30,7 @@ async fn connection_without_request_times_out_after_idle_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn incomplete_head_times_out_after_head_timeout() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let start = Instant::now();
     tokio::time::advance(Duration::from_secs(5)).await;
     activity.received();
@@ -38,7 +42,7 @@ async fn incomplete_head_times_out_after_head_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn idle_timeout_starts_at_the_end_of_the_request_in_flight() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let start = Instant::now();
     activity.received();
     let request = activity.begin(false, false).unwrap();
@@ -55,7 +59,7 @@ async fn idle_timeout_starts_at_the_end_of_the_request_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn idle_timeout_can_be_restarted() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     tokio::time::advance(Duration::from_secs(50)).await;
     let start = Instant::now();
     activity.restart_idle_timeout();
@@ -111,7 +115,7 @@ async fn expiry(activity: &Activity, timeouts: Timeouts, start: Instant) -> (Exp
 
 #[tokio::test(start_paused = true)]
 async fn connection_closes_once_all_its_responses_are_cut() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let start = Instant::now();
     let responses = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -131,7 +135,7 @@ async fn connection_closes_once_all_its_responses_are_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn response_that_cannot_be_reset_gets_its_connection_go_away_and_then_an_end() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let start = Instant::now();
     let _served = activity.begin(false, false).unwrap();
     let _stuck = UnreadResponse::stalled(&activity);
@@ -145,7 +149,7 @@ async fn response_that_cannot_be_reset_gets_its_connection_go_away_and_then_an_e
 
 #[tokio::test(start_paused = true)]
 async fn reset_response_does_not_end_its_connection() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let served = activity.begin(false, false).unwrap();
     let unread = UnreadResponse::stalled(&activity);
     assert_eq!(activity.idle_for(), None);
@@ -170,12 +174,12 @@ async fn unread_responses_use_limits_of_their_route() {
         (ProgressLimits::new(Some(Duration::from_secs(300)), 0), (close(TimeoutKind::Unread), 300)),
         (ProgressLimits::new(Some(Duration::from_secs(300)), 240), (close(TimeoutKind::Rate), 5)),
     ] {
-        let activity = Activity::new(Arc::default());
+        let activity = new_activity();
         let start = Instant::now();
         let _response = UnreadResponse::begin(&activity, limits);
         assert_eq!(expiry(&activity, http1(), start).await, expected);
     }
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let _response = UnreadResponse::begin(&activity, ProgressLimits::new(None, 0));
     let kind = tokio::time::timeout(Duration::from_secs(3_600), activity.timed_out(http1()));
     assert!(kind.await.is_err(), "unlimited");
@@ -183,7 +187,7 @@ async fn unread_responses_use_limits_of_their_route() {
 
 #[tokio::test(start_paused = true)]
 async fn blocked_socket_times_out_after_body_timeout() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     activity.set_socket_limits(http2().read);
     let start = Instant::now();
     let blocked = async {
@@ -202,7 +206,7 @@ async fn blocked_socket_times_out_after_body_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn socket_that_accepts_a_byte_a_second_is_too_slow() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     activity.set_socket_limits(ProgressLimits::new(Some(BODY), 240));
     let start = Instant::now();
     let trickle = async {
@@ -221,14 +225,14 @@ async fn socket_that_accepts_a_byte_a_second_is_too_slow() {
 
 #[tokio::test(start_paused = true)]
 async fn http_2_has_no_head_timeout() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     activity.received();
     assert_eq!(activity.timed_out(http2()).await, close(TimeoutKind::Idle));
 }
 
 #[tokio::test(start_paused = true)]
 async fn limited_requests_wait_for_others() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let mut responses: Vec<_> = std::iter::from_fn(|| activity.begin(true, false)).collect();
     assert_eq!(responses.len(), MAX_REQUESTS);
     assert!(activity.begin(false, false).is_some(), "not limited");
@@ -244,7 +248,7 @@ async fn limited_requests_wait_for_others() {
 
 #[tokio::test(start_paused = true)]
 async fn quiet_grpc_exchanges_are_not_limited() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     for is_grpc in [true, false] {
         let requests: Vec<_> = (0..MAX_REQUESTS).map(|_| activity.begin(true, is_grpc).unwrap()).collect();
         assert!(activity.begin(true, is_grpc).is_none());

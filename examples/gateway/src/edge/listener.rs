@@ -14,7 +14,7 @@ use tower_mtls::{
     serve::{CallerBody, HttpLimits},
 };
 
-use super::{limits::ConnectionLimit, metrics::ListenerMetrics};
+use super::{buffers, limits::ConnectionLimit, metrics::ListenerMetrics};
 use crate::config::Limits;
 
 /// Bound listener and its connections. Dropping it closes all of them.
@@ -53,17 +53,24 @@ impl Listener {
             .with_handshake_timeout(limits.handshake_timeout);
         let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
         let local = listener.local_addr();
+        let budget = buffers::budget(limits.max_buffered_bytes);
         let limits = Shared::new(http_limits(&limits));
         let (drain, drained) = oneshot::channel::<Infallible>();
         let serving = serve(listener, service)
             .with_name(name)
             .with_limits(limits.clone())
             .with_observer(ListenerMetrics::new(name))
+            .with_buffer_budget(budget.clone())
             .with_graceful_shutdown(async {
                 // Ends when the sender is dropped.
                 let _ = drained.await;
             });
-        let task = tokio::spawn(serving.into_future());
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = serving.into_future() => {}
+                never = buffers::report(&budget) => match never {},
+            }
+        });
         Ok(Self { requested: address, local, tls, limits, drain: Some(drain), task })
     }
 
@@ -80,6 +87,7 @@ impl Listener {
     pub(crate) fn update(&self, tls: ServerTls, limits: Limits) {
         self.tls.replace(tls);
         self.limits.replace(http_limits(&limits));
+        buffers::budget(limits.max_buffered_bytes);
     }
 
     /// Stops accepting, waits for requests in flight within the drain timeout, and closes all connections.

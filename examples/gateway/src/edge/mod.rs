@@ -1,6 +1,7 @@
 //! Callers' connections: the listener, its limits, and the bounds of routes. Imports `config` only.
 
 mod bounds;
+mod buffers;
 mod forward_error;
 mod limits;
 mod listener;
