@@ -21,7 +21,7 @@ use super::{BufferBudget, Lapse, ProgressClock, ProgressLimits, ReleasedOnClose,
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
 /// while its response is not read.
-const MAX_REQUESTS: usize = 32;
+const MAX_REQUESTS: usize = 24;
 
 /// Interval at which the timeouts of a connection with a request in flight are checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,6 +48,8 @@ pub(super) struct Activity {
     start: Instant,
     in_flight: AtomicUsize,
     requests: Arc<Semaphore>,
+    /// Begin of the last request, in milliseconds since the start.
+    begun_at: AtomicU64,
     /// End of the last request, in milliseconds since the start.
     idle_since: AtomicU64,
     /// Arrival of the first byte of a request's head, in milliseconds since the start, plus 1. 0: no head has begun.
@@ -93,6 +95,8 @@ pub(super) trait Expire: Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
     pub(super) lapse: Lapse,
+    /// Time from which the response had unread bytes.
+    pub(super) since: Instant,
     pub(super) at: Instant,
 }
 
@@ -130,6 +134,7 @@ impl Activity {
             start: Instant::now(),
             in_flight: AtomicUsize::new(0),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            begun_at: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             responses: Mutex::default(),
@@ -192,6 +197,7 @@ impl Activity {
 
     fn begin_with(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>, is_grpc: bool) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.begun_at.store(self.elapsed(), Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
         InFlight { activity: self.clone(), permit: Mutex::new(permit), is_grpc }
     }
@@ -259,23 +265,26 @@ impl Activity {
         quiet.into_iter().chain(blocked).min_by_key(|(at, _)| *at)
     }
 
-    /// Cuts responses whose callers exceed a limit. Returns the step that follows for the connection.
+    /// Cuts responses whose callers exceed a limit. Returns the step that follows for the connection, which closes if it
+    /// has been used for nothing else.
     fn expire_responses(&self, now: Instant, timeouts: Timeouts) -> Option<Expiry> {
         let mut open = Vec::new();
         self.responses().retain(|response| response.upgrade().map(|response| open.push(response)).is_some());
         let cuts: Vec<Cut> = open.iter().filter_map(|response| response.expire(now)).collect();
         let first = cuts.iter().min_by_key(|cut| cut.at)?;
-        if cuts.len() >= self.in_flight.load(Ordering::Relaxed) {
+        let is_unused = self.at(self.begun_at.load(Ordering::Relaxed)) <= first.since;
+        if is_unused && cuts.len() >= self.in_flight.load(Ordering::Relaxed) {
             return Some(Expiry::Close(kind_of(first.lapse)));
         }
         // A reset response is gone by the next check; the others cannot be reset.
         if now < first.at + BUSY_INTERVAL / 2 {
             return None;
         }
-        if now >= first.at + timeouts.read.stall().unwrap_or(GO_AWAY_TIMEOUT) {
-            return Some(Expiry::Close(kind_of(first.lapse)));
+        if !self.is_going_away.swap(true, Ordering::Relaxed) {
+            return Some(Expiry::GoAway);
         }
-        (!self.is_going_away.swap(true, Ordering::Relaxed)).then_some(Expiry::GoAway)
+        let end = first.at + timeouts.read.stall().unwrap_or(GO_AWAY_TIMEOUT);
+        (now >= end).then_some(Expiry::Close(kind_of(first.lapse)))
     }
 
     fn responses(&self) -> MutexGuard<'_, Vec<Weak<dyn Expire>>> {
@@ -400,7 +409,8 @@ impl InFlight {
 
     /// Returns true if the connection closes after its requests in flight.
     pub(super) fn is_draining(&self) -> bool {
-        self.activity.is_draining.load(Ordering::Acquire) || self.activity.is_finishing.load(Ordering::Acquire)
+        self.activity.is_draining.load(Ordering::Acquire)
+            || self.activity.is_finishing.load(Ordering::Acquire)
     }
 }
 

@@ -46,11 +46,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// HTTP/2 receive window of a stream, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// HTTP/2 receive window of a connection, in bytes. It exceeds a stream's, so that a few bodies that upstreams do not
 /// read do not block the others.
-const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// Time without a response after which a gRPC exchange counts as quiet.
 const QUIET: Duration = Duration::from_secs(1);

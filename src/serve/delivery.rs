@@ -67,6 +67,8 @@ struct DeliveryProgress {
 struct Unread {
     /// Number of chunks with unread bytes.
     chunks: usize,
+    /// Time from which there are such chunks.
+    since: Instant,
     /// Runs while there are such chunks.
     clock: ProgressClock,
     cut: Option<Cut>,
@@ -103,7 +105,9 @@ impl DeliveryProgress {
         let mut unread = self.unread();
         unread.chunks += 1;
         if unread.chunks == 1 {
-            unread.clock.start(Instant::now());
+            unread.since = Instant::now();
+            let since = unread.since;
+            unread.clock.start(since);
             self.in_flight.unread_begins();
         }
     }
@@ -136,7 +140,7 @@ impl Expire for DeliveryProgress {
         if unread.cut.is_some() {
             return unread.cut;
         }
-        let cut = Cut { lapse: unread.clock.lapse(now)?, at: now };
+        let cut = Cut { lapse: unread.clock.lapse(now)?, since: unread.since, at: now };
         unread.cut = Some(cut);
         drop(unread);
         if let Some(body) = self.body.upgrade() {
@@ -173,7 +177,8 @@ impl DeliveryProgress {
 
 impl<B: Send + 'static> DeliveredBody<B> {
     pub(super) fn new(body: B, in_flight: InFlight, limits: ProgressLimits, is_http2: bool) -> Self {
-        let unread = Mutex::new(Unread { chunks: 0, clock: ProgressClock::new(limits), cut: None });
+        let clock = ProgressClock::new(limits);
+        let unread = Mutex::new(Unread { chunks: 0, since: Instant::now(), clock, cut: None });
         let flush = is_http2.then(Flush::default);
         let task = if is_http2 { StreamTask::current() } else { None };
         let body = Arc::new(Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None }));

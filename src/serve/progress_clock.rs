@@ -132,7 +132,8 @@ impl ProgressClock {
     /// Returns the time at which a running clock exceeds a limit, unless bytes arrive before.
     pub fn deadline(&self) -> Option<(Instant, Lapse)> {
         let (since, silent_since) = (self.since?, self.silent_since?);
-        let stall = self.limits.stall.and_then(|stall| Some((silent_since.checked_add(stall)?, Lapse::Stall)));
+        let stall =
+            self.limits.stall.and_then(|stall| Some((silent_since.checked_add(stall)?, Lapse::Stall)));
         let rate = (self.limits.min_rate > 0).then(|| (since + self.allowance, Lapse::Rate));
         stall.into_iter().chain(rate).min_by_key(|(at, _)| *at)
     }

@@ -73,6 +73,7 @@ async fn idle_timeout_can_be_restarted() {
 /// Response of which nothing is read.
 struct UnreadResponse {
     in_flight: InFlight,
+    since: Instant,
     clock: Mutex<ProgressClock>,
     cut: Mutex<Option<Cut>>,
 }
@@ -82,8 +83,9 @@ impl UnreadResponse {
         let in_flight = activity.begin(false, false).unwrap();
         in_flight.unread_begins();
         let mut clock = ProgressClock::new(limits);
-        clock.start(Instant::now());
-        let response = Arc::new(Self { in_flight, clock: Mutex::new(clock), cut: Mutex::default() });
+        let since = Instant::now();
+        clock.start(since);
+        let response = Arc::new(Self { in_flight, since, clock: Mutex::new(clock), cut: Mutex::default() });
         let expiring: Arc<dyn Expire> = response.clone();
         response.in_flight.register_response(&expiring);
         response
@@ -102,7 +104,7 @@ impl Expire for UnreadResponse {
     fn expire(&self, now: Instant) -> Option<Cut> {
         let mut cut = lock(&self.cut);
         if cut.is_none() {
-            *cut = lock(&self.clock).lapse(now).map(|lapse| Cut { lapse, at: now });
+            *cut = lock(&self.clock).lapse(now).map(|lapse| Cut { lapse, since: self.since, at: now });
         }
         *cut
     }
@@ -145,6 +147,25 @@ async fn response_that_cannot_be_reset_gets_its_connection_go_away_and_then_an_e
     let (step, at) = expiry(&activity, http2(), start).await;
     assert_eq!(step, close(TimeoutKind::Unread));
     assert!((60..=62).contains(&at), "{at}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_response_does_not_close_a_connection_that_has_served_others_meanwhile() {
+    let activity = new_activity();
+    let unread = UnreadResponse::stalled(&activity);
+    let others = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        drop(activity.begin(false, false).unwrap());
+        tokio::time::sleep(BODY).await;
+        assert!(lock(&unread.cut).is_some());
+        unread.in_flight.unread_ends();
+        drop(unread);
+        Instant::now()
+    };
+    let (step, end) = tokio::join!(activity.timed_out(http2()), others);
+    assert_eq!(step, Expiry::GoAway, "it was not reset");
+    let step = activity.timed_out(http2()).await;
+    assert_eq!((step, end.elapsed()), (close(TimeoutKind::Idle), IDLE));
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,11 +29,31 @@ fn deadline_follows_running_time_and_bytes() {
         ("no byte", only_stall, &[(0, Start), (30, Bytes(0))], Some((60.0, Lapse::Stall))),
         ("stopped time", only_stall, &[(0, Start), (30, Stop), (500, Start)], Some((560.0, Lapse::Stall))),
         ("stopped after bytes", LIMITS, &[(0, Start), (3, Bytes(240)), (3, Stop)], None),
-        ("rate counts running time", LIMITS, &[(0, Start), (3, Stop), (500, Start)], Some((502.0, Lapse::Rate))),
+        (
+            "rate counts running time",
+            LIMITS,
+            &[(0, Start), (3, Stop), (500, Start)],
+            Some((502.0, Lapse::Rate)),
+        ),
         ("refill", LIMITS, &[(0, Start), (3, Bytes(480))], Some((7.0, Lapse::Rate))),
-        ("burst buys the stall timeout", LIMITS, &[(0, Start), (3, Bytes(1 << 30))], Some((63.0, Lapse::Stall))),
-        ("burst without a stall timeout", only_rate, &[(0, Bytes(usize::MAX)), (9, Start)], Some((69.0, Lapse::Rate))),
-        ("burst before the clock runs", LIMITS, &[(0, Bytes(24_000)), (1, Start)], Some((61.0, Lapse::Stall))),
+        (
+            "burst buys the stall timeout",
+            LIMITS,
+            &[(0, Start), (3, Bytes(1 << 30))],
+            Some((63.0, Lapse::Stall)),
+        ),
+        (
+            "burst without a stall timeout",
+            only_rate,
+            &[(0, Bytes(usize::MAX)), (9, Start)],
+            Some((69.0, Lapse::Rate)),
+        ),
+        (
+            "burst before the clock runs",
+            LIMITS,
+            &[(0, Bytes(24_000)), (1, Start)],
+            Some((61.0, Lapse::Stall)),
+        ),
     ];
     let start = Instant::now();
     for (name, limits, events, expected) in cases {

@@ -94,7 +94,9 @@ pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Byte
         ForwardError::FirstByteTimeout
         | ForwardError::RequestTimeout
         | ForwardError::Upload(UploadTimeout::Idle) => GATEWAY_TIMEOUT,
-        ForwardError::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+        ForwardError::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => {
+            (StatusCode::REQUEST_TIMEOUT, "Request timeout")
+        }
         ForwardError::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
     };
     problem(status, title, error.code())

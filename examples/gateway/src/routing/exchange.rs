@@ -41,7 +41,8 @@ impl Exchange {
     #[cold]
     fn cut(&self, error: &BoxError) {
         if error.is::<StreamIdleTimeout>() {
-            let (code, RouteFacts { path: route, upstream, metrics, .. }) = (StreamIdleTimeout::CODE, &*self.facts);
+            let (code, RouteFacts { path: route, upstream, metrics, .. }) =
+                (StreamIdleTimeout::CODE, &*self.facts);
             tracing::warn!(code, route, upstream, "{error}");
             metrics.failed(code);
         }

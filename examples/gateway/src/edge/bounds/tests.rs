@@ -209,7 +209,12 @@ async fn upload_without_progress_is_aborted_and_grpc_after_the_stream_idle_timeo
 
 /// Sends a request of `sent` bytes that stays open to an upstream that responds at once with `received` bytes. Returns
 /// the times at which each body failed, in seconds.
-async fn open_exchange(limits: &Bounds, content_type: &str, sent: usize, received: usize) -> [Option<u64>; 2] {
+async fn open_exchange(
+    limits: &Bounds,
+    content_type: &str,
+    sent: usize,
+    received: usize,
+) -> [Option<u64>; 2] {
     let (aborted_tx, aborted) = tokio::sync::oneshot::channel();
     let aborted_tx = std::sync::Mutex::new(Some(aborted_tx));
     let service = limits.layer(service_fn(|request: Request<Upload<Slow>>| {

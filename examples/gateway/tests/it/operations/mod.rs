@@ -4,6 +4,7 @@ mod drain;
 mod in_flight;
 mod limits;
 mod management;
+mod progress;
 mod reload;
 mod slow_callers;
 mod unread;
