@@ -14,6 +14,8 @@ use super::connection_state::{Closing, ConnectionState};
 /// The open connections of one listener, handshakes in progress included.
 pub(crate) struct Connections {
     open: Mutex<Table>,
+    /// True while no connections are accepted.
+    is_paused: watch::Sender<bool>,
     count: watch::Sender<usize>,
 }
 
@@ -31,7 +33,7 @@ pub(super) struct Place {
 
 impl Connections {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), count: watch::Sender::new(0) })
+        Arc::new(Self { open: Mutex::default(), is_paused: watch::Sender::new(false), count: watch::Sender::new(0) })
     }
 
     /// Adds a connection.
@@ -48,6 +50,19 @@ impl Connections {
     /// Returns the number of open connections.
     pub(crate) fn count(&self) -> usize {
         *self.count.borrow()
+    }
+
+    /// Pauses or resumes accepting.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.send_replace(is_paused);
+    }
+
+    /// Waits while accepting is paused.
+    pub(super) async fn resumed(&self) {
+        if *self.is_paused.borrow() {
+            // The sender is alive, so this cannot fail.
+            let _ = self.is_paused.subscribe().wait_for(|is_paused| !is_paused).await;
+        }
     }
 
     /// Waits until no connection is open.

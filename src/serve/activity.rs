@@ -355,8 +355,8 @@ impl InFlight {
         self.is_grpc
     }
 
-    /// Records that the upstream is awaited, or that all of the response is read. gRPC exchanges can be quiet for long, so
-    /// they do not count as [limited](MAX_REQUESTS) from then on.
+    /// Records that no bytes of the response are ready for a while, or that the caller has read them. gRPC exchanges can
+    /// be quiet for long, so they do not count as [limited](MAX_REQUESTS) from then on.
     pub(super) fn response_is_quiet(&self) {
         if self.is_grpc {
             let permit = lock(&self.permit).take();

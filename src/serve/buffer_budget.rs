@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -27,8 +28,8 @@ struct State {
     limit: AtomicUsize,
     used: AtomicUsize,
     is_exceeded: AtomicBool,
-    /// Wakes accept loops once seven eighths are used.
-    available: Notify,
+    /// Wakes servers when `is_exceeded` changes.
+    changed: Notify,
 }
 
 impl BufferBudget {
@@ -38,7 +39,7 @@ impl BufferBudget {
             limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
             is_exceeded: AtomicBool::new(false),
-            available: Notify::new(),
+            changed: Notify::new(),
         }))
     }
 
@@ -74,14 +75,24 @@ impl BufferBudget {
         }
     }
 
+    /// Waits until the budget is exceeded.
+    pub(super) async fn exceeded(&self) {
+        self.changed_to(true).await;
+    }
+
     /// Waits while the budget is exceeded.
     pub(super) async fn available(&self) {
+        self.changed_to(false).await;
+    }
+
+    async fn changed_to(&self, is_exceeded: bool) {
         loop {
-            let available = self.0.available.notified();
-            if !self.is_exceeded() {
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            if self.is_exceeded() == is_exceeded {
                 return;
             }
-            available.await;
+            changed.await;
         }
     }
 
@@ -89,6 +100,7 @@ impl BufferBudget {
     fn exceed(&self, used: usize, limit: usize) {
         if !self.0.is_exceeded.swap(true, Ordering::AcqRel) {
             tracing::warn!(used, limit, "too many buffered bytes: no connections are accepted");
+            self.0.changed.notify_waiters();
         }
     }
 
@@ -96,7 +108,7 @@ impl BufferBudget {
     fn recover(&self, used: usize) {
         if self.0.is_exceeded.swap(false, Ordering::AcqRel) {
             tracing::info!(used, "fewer buffered bytes: connections are accepted");
-            self.0.available.notify_waiters();
+            self.0.changed.notify_waiters();
         }
     }
 }
@@ -113,7 +125,7 @@ impl fmt::Debug for BufferBudget {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, time::Duration};
+    use std::time::Duration;
 
     use tokio::time;
 

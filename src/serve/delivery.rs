@@ -67,6 +67,8 @@ struct DeliveryProgress {
 struct Unread {
     /// Number of chunks with unread bytes.
     chunks: usize,
+    /// True if there were none at the last check.
+    is_quiet: bool,
     /// Time from which there are such chunks.
     since: Instant,
     /// Runs while there are such chunks.
@@ -105,6 +107,7 @@ impl DeliveryProgress {
         let mut unread = self.unread();
         unread.chunks += 1;
         if unread.chunks == 1 {
+            unread.is_quiet = false;
             unread.since = Instant::now();
             let since = unread.since;
             unread.clock.start(since);
@@ -139,6 +142,9 @@ impl Expire for DeliveryProgress {
         let mut unread = self.unread();
         if unread.cut.is_some() {
             return unread.cut;
+        }
+        if unread.chunks == 0 && std::mem::replace(&mut unread.is_quiet, true) {
+            self.in_flight.response_is_quiet();
         }
         let cut = Cut { lapse: unread.clock.lapse(now)?, since: unread.since, at: now };
         unread.cut = Some(cut);
@@ -178,7 +184,7 @@ impl DeliveryProgress {
 impl<B: Send + 'static> DeliveredBody<B> {
     pub(super) fn new(body: B, in_flight: InFlight, limits: ProgressLimits, is_http2: bool) -> Self {
         let clock = ProgressClock::new(limits);
-        let unread = Mutex::new(Unread { chunks: 0, since: Instant::now(), clock, cut: None });
+        let unread = Mutex::new(Unread { chunks: 0, is_quiet: false, since: Instant::now(), clock, cut: None });
         let flush = is_http2.then(Flush::default);
         let task = if is_http2 { StreamTask::current() } else { None };
         let body = Arc::new(Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None }));
@@ -230,10 +236,7 @@ where
                     // Releases the upstream.
                     *body = None;
                 }
-                Poll::Pending => {
-                    progress.in_flight.response_is_quiet();
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
         ready!(progress.poll_written(cx));

@@ -163,6 +163,16 @@ async fn follow_limits(limits: &Shared<HttpLimits>, control: &ConnectionControl)
     }
 }
 
+/// Pauses accepting while the budget is exceeded.
+async fn pause_above(buffers: &BufferBudget, connections: &Connections) {
+    loop {
+        buffers.exceeded().await;
+        connections.set_paused(true);
+        buffers.available().await;
+        connections.set_paused(false);
+    }
+}
+
 impl<S, F> Serve<S, F> {
     async fn run<B>(self)
     where
@@ -187,7 +197,6 @@ impl<S, F> Serve<S, F> {
         };
         let accepting = async {
             loop {
-                buffers.available().await;
                 let (stream, _) = listener.accept().await;
                 while tasks.try_join_next().is_some() {}
                 tasks.spawn(connection(stream, &signals));
@@ -198,6 +207,7 @@ impl<S, F> Serve<S, F> {
             tokio::select! {
                 () = accepting => {}
                 () = follow_limits(&limits, &control) => {}
+                () = pause_above(&buffers, &connections.0) => {}
                 () = shutdown.as_mut() => {}
             }
         }
