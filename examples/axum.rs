@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Empty};
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
     ClientCertificate, ClientIdentity, IdentityLayer, MtlsClient, MtlsListener, Policy,
-    RequireCertificateLayer, ServerTls, TrustAnchors, UpstreamTrust, capture,
+    RequireCertificateLayer, ServerTls, TrustAnchors, UpstreamTrust, serve,
 };
 
 use self::support::{Authority, Issued};
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tls = ServerTls::from_pem(server.certificate.as_bytes(), server.key.as_bytes())?;
     let listener = MtlsListener::bind("127.0.0.1:0", tls).await?;
     let origin = format!("https://{}", listener.local_addr());
-    let serving = tokio::spawn(async move { axum::serve(listener, capture(app)).await });
+    let serving = tokio::spawn(async move { serve(listener, app).await });
 
     // Requests: each line is a separate caller over TLS.
     let trust = UpstreamTrust::from_pem(partners.pem().as_bytes())?;
@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     if std::env::args().any(|argument| argument == "--serve") {
         print_curl_lines(&origin, &partners, &partner)?;
-        serving.await??;
+        serving.await?;
     }
     Ok(())
 }

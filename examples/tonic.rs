@@ -10,17 +10,17 @@ use std::error::Error;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tonic::{
     Code, Request, Status,
-    service::InterceptorLayer,
-    transport::{Channel, Endpoint, Server},
+    service::{InterceptorLayer, Routes},
+    transport::{Channel, Endpoint},
 };
 use tonic_health::{
     ServingStatus,
     pb::{HealthCheckRequest, health_client::HealthClient},
 };
-use tower::Layer;
+use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
     ClientIdentity, MtlsConnectorLayer, MtlsListener, Policy, RequireCertificateLayer, Rule, ServerTls,
-    TrustAnchors, UpstreamTrust, acceptor::tonic::TonicCaptureLayer, admitted,
+    TrustAnchors, UpstreamTrust, acceptor::tonic::TonicCaptureLayer, admitted, serve,
 };
 
 use self::support::{Authority, Issued};
@@ -43,19 +43,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .require(Rule::common_name(["orders-client"]))
         .build()?;
 
-    // The server. The first layer is the outermost: capture, then admission, then the interceptor.
+    // The server. The first layer is the outermost: the caller's address for tonic, then admission, then the interceptor.
     let server = partners.server()?;
     let tls = ServerTls::from_pem(server.certificate.as_bytes(), server.key.as_bytes())?;
     let listener = MtlsListener::bind("127.0.0.1:0", tls).await?;
     let port = listener.local_addr().port();
     let (reporter, health) = tonic_health::server::health_reporter();
-    let serving = Server::builder()
+    let service = ServiceBuilder::new()
         .layer(TonicCaptureLayer::new())
         .layer(RequireCertificateLayer::new(policy))
         .layer(InterceptorLayer::new(greet))
-        .add_service(health)
-        .serve_with_incoming(listener.incoming());
-    tokio::spawn(serving);
+        .service(Routes::new(health));
+    tokio::spawn(async move { serve(listener, service).await });
 
     // The clients. tonic refuses `https` with a custom connector while its TLS features are on; the connector uses
     // TLS for any scheme, and verifies the host's name.

@@ -20,7 +20,21 @@
 //! A renewed certificate is published by [`Shared::replace`](crate::Shared::replace), without a restart.
 //! [`MtlsListener::drain`] ends a listener without losing callers whose handshake is in progress.
 //!
-//! With axum, one line serves ([`capture`](axum::capture) passes the presented certificate to the layers):
+//! [`serve`](crate::serve()) is the server for these listeners.
+//!
+//! # Other servers
+//!
+//! `axum::serve`, tonic's `serve_with_incoming` and plain hyper-util can serve a listener too. Its
+//! [`ListenerLimits`] then bound connections, handshakes, the time without any byte, and the time for which a caller
+//! accepts no bytes. They cannot bound what only an HTTP server sees, and `axum::serve` sets no limit for it:
+//!
+//! - the time of a request's head: a byte a minute keeps a connection, as there is no head timeout;
+//! - bodies that a caller does not send or read, beside other HTTP/2 streams that progress;
+//! - floods of HTTP/2 frames, other than those that h2 detects;
+//! - memory: 400 KB are buffered for each HTTP/2 stream;
+//! - requests in flight: fair admission cannot tell them from idle connections, and closes either.
+//!
+//! With axum ([`capture`](axum::capture) passes the presented certificate to the layers):
 //!
 //! ```no_run
 //! # #[cfg(feature = "axum")]
@@ -50,15 +64,15 @@
 //! # }
 //! ```
 
+mod admission;
 #[cfg(feature = "axum")]
 pub mod axum;
 #[cfg(feature = "axum-server")]
 mod axum_server;
 mod connection_state;
-mod connections;
 mod handshake;
+mod limits;
 mod listener;
-mod pending_handshakes;
 mod server_tls;
 mod server_tls_builder;
 mod server_tls_error;
@@ -70,10 +84,14 @@ pub mod tonic;
 mod verifier;
 
 #[cfg(feature = "serve")]
-pub(crate) use self::{connection_state::Closing, connections::Connections};
+pub(crate) use self::{
+    admission::Connections,
+    connection_state::{Closing, ConnectionState, Occupancy, Occupied},
+};
 pub use self::{
     handshake::MtlsAcceptor,
-    listener::{DrainingListener, ListenerLimits, MtlsListener},
+    limits::ListenerLimits,
+    listener::{DrainingListener, MtlsListener},
     server_tls::{ClientCertificateRequest, ServerTls, TlsVersion},
     server_tls_builder::ServerTlsBuilder,
     server_tls_error::ServerTlsError,

@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{connection_state::ConnectionState, connections::Place};
+use super::{admission::Place, connection_state::ConnectionState};
 
 /// A socket that counts written bytes, and fails once its connection is closed from outside.
 pub(super) struct Socket {
@@ -18,12 +18,12 @@ pub(super) struct Socket {
     written: u64,
     state: Arc<ConnectionState>,
     /// None: the connection belongs to no listener.
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Socket {
     pub(super) fn new(tcp: TcpStream, state: Arc<ConnectionState>, place: Option<Place>) -> Self {
-        Self { tcp, written: 0, state, _place: place }
+        Self { tcp, written: 0, state, place }
     }
 
     pub(super) fn written(&self) -> u64 {
@@ -32,6 +32,13 @@ impl Socket {
 
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
+    }
+
+    /// The listener hands the connection over.
+    pub(super) fn end_handshake(&mut self) {
+        if let Some(place) = &mut self.place {
+            place.end_handshake();
+        }
     }
 
     /// Fails if the connection has been closed; otherwise `operation` runs, and is woken by the close while it waits.
@@ -52,7 +59,9 @@ impl Socket {
     fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(count)) = &written {
             self.written += *count as u64;
+            self.state.count(*count);
         }
+        self.state.set_write_blocked(written.is_pending());
         written
     }
 }
@@ -63,7 +72,10 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.unless_closed(cx, |tcp, cx| tcp.poll_read(cx, buf))
+        let before = buf.filled().len();
+        let read = self.unless_closed(cx, |tcp, cx| tcp.poll_read(cx, buf));
+        self.state.count(buf.filled().len() - before);
+        read
     }
 }
 

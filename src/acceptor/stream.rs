@@ -57,6 +57,11 @@ impl MtlsStream {
         Self { tls, presented, local, remote }
     }
 
+    /// The listener hands the connection over.
+    pub(super) fn end_handshake(&mut self) {
+        self.tls.get_mut().0.end_handshake();
+    }
+
     /// Wraps a service so that its layers see the certificate that this connection's caller presented.
     pub fn capture<S>(&self, service: S) -> Capture<S> {
         Capture::new(service, self.presented.clone(), Some(self.remote))

@@ -1,22 +1,24 @@
 //! Support of tonic.
 //!
 //! ```no_run
-//! # async fn serve<S>(tls: tower_mtls::ServerTls, policy: tower_mtls::Policy, routes: tonic::service::Routes)
+//! # #[cfg(feature = "serve")]
+//! # async fn run(tls: tower_mtls::ServerTls, policy: tower_mtls::Policy, routes: tonic::service::Routes)
 //! # -> Result<(), Box<dyn std::error::Error>> {
-//! use tower_mtls::{MtlsListener, RequireCertificateLayer, acceptor::tonic::TonicCaptureLayer};
+//! use tower::ServiceBuilder;
+//! use tower_mtls::{MtlsListener, RequireCertificateLayer, acceptor::tonic::TonicCaptureLayer, serve};
 //!
 //! let listener = MtlsListener::bind("127.0.0.1:8443", tls).await?;
-//! tonic::transport::Server::builder()
+//! let service = ServiceBuilder::new()
 //!     .layer(TonicCaptureLayer::new())
 //!     .layer(RequireCertificateLayer::new(policy))
-//!     .add_routes(routes)
-//!     .serve_with_incoming(listener.incoming())
-//!     .await?;
+//!     .service(routes);
+//! serve(listener, service).await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! In a method, `tower_mtls::admitted(request.extensions())` returns the caller's certificate, and
+//! tonic's own server takes [`MtlsListener::incoming`] in `serve_with_incoming`; see [`acceptor`](super#other-servers) for
+//! the limits that it lacks. In a method, `tower_mtls::admitted(request.extensions())` returns the caller's certificate, and
 //! `request.remote_addr()` its address. Rejected callers get `PERMISSION_DENIED`.
 
 use std::{
@@ -35,7 +37,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{MtlsListener, MtlsStream};
-use crate::{certificate::Presented, request::captured::capture_into};
+use crate::{
+    certificate::Presented,
+    request::{captured::capture_into, remote_addr},
+};
 
 /// Connection info that tonic passes to each request.
 ///
@@ -113,7 +118,8 @@ impl Stream for Incoming {
 /// Passes the presented certificate to inner layers. Belongs outside of
 /// [`RequireCertificateLayer`](crate::RequireCertificateLayer).
 ///
-/// Supports connections of [`MtlsListener::incoming`], and tonic's own TLS (`ServerTlsConfig` with a client CA), whose
+/// Supports connections of [`MtlsListener::incoming`], requests of [`serve`](crate::serve()), which need it for
+/// `request.remote_addr()` only, and tonic's own TLS (`ServerTlsConfig` with a client CA), whose
 /// certificates are parsed on every request, since tonic caches no parsed certificate.
 ///
 /// ```
@@ -231,6 +237,9 @@ where
             capture_into(extensions, presented, tcp.remote_addr);
             // tonic reads the caller's address from it.
             extensions.insert(tcp);
+        } else if let Some(remote) = remote_addr(extensions) {
+            // Captured by `serve`.
+            extensions.insert(TcpConnectInfo { local_addr: None, remote_addr: Some(remote) });
         } else if let Some((presented, remote)) = presented_to_tonic(extensions) {
             capture_into(extensions, presented, remote);
         }

@@ -1,5 +1,8 @@
 //! Activity of one connection, and the timeouts that close it.
 
+mod in_flight;
+mod socket_clock;
+
 use std::{
     fmt,
     future::{Future, poll_fn},
@@ -17,7 +20,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{BufferBudget, Lapse, ProgressClock, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush};
+pub(super) use self::in_flight::InFlight;
+use self::socket_clock::SocketClock;
+use super::{BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush};
+use crate::acceptor::{Occupancy, Occupied};
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
 /// while its response is not read.
@@ -25,9 +31,6 @@ const MAX_REQUESTS: usize = 24;
 
 /// Interval at which the timeouts of a connection with a request in flight are checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Minimum time with unread responses after which a connection counts as idle.
-const STALLED: Duration = Duration::from_millis(100);
 
 /// Default time for which a connection with unread responses that cannot be reset stays open after a GOAWAY.
 const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,6 +50,8 @@ pub(super) struct Timeouts {
 pub(super) struct Activity {
     start: Instant,
     in_flight: AtomicUsize,
+    /// Number of requests in flight that a layer admitted.
+    admitted: AtomicUsize,
     requests: Arc<Semaphore>,
     /// Begin of the last request, in milliseconds since the start.
     begun_at: AtomicU64,
@@ -78,13 +83,6 @@ pub(super) struct Activity {
     pub(super) flush: Flush,
 }
 
-/// Clock of a socket.
-struct SocketClock {
-    clock: ProgressClock,
-    /// Bytes accepted by the socket that the clock has recorded.
-    recorded: u64,
-}
-
 /// Response that is cut if its caller does not read it.
 pub(super) trait Expire: Send + Sync {
     /// Cuts the response if its caller exceeds a limit. Returns the cut, also an earlier one.
@@ -108,19 +106,6 @@ pub(super) enum Expiry {
     GoAway,
 }
 
-/// A request in flight; it ends when this is dropped.
-pub(super) struct InFlight {
-    activity: Arc<Activity>,
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
-    is_grpc: bool,
-}
-
-impl fmt::Debug for InFlight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("InFlight")
-    }
-}
-
 impl fmt::Debug for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Activity").field("in_flight", &self.in_flight).finish_non_exhaustive()
@@ -133,6 +118,7 @@ impl Activity {
         Arc::new(Self {
             start: Instant::now(),
             in_flight: AtomicUsize::new(0),
+            admitted: AtomicUsize::new(0),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             begun_at: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
@@ -142,10 +128,7 @@ impl Activity {
             unread_since: AtomicU64::new(0),
             unread_bytes: AtomicUsize::new(0),
             buffers,
-            socket: Mutex::new(SocketClock {
-                clock: ProgressClock::new(ProgressLimits::new(None, 0)),
-                recorded: 0,
-            }),
+            socket: Mutex::new(SocketClock::new()),
             is_write_blocked: AtomicBool::new(false),
             is_going_away: AtomicBool::new(false),
             is_finishing: AtomicBool::new(false),
@@ -199,7 +182,7 @@ impl Activity {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.begun_at.store(self.elapsed(), Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
-        InFlight { activity: self.clone(), permit: Mutex::new(permit), is_grpc }
+        InFlight { activity: self.clone(), admission: None, permit: Mutex::new(permit), is_grpc }
     }
 
     /// Closes the connection after its requests in flight.
@@ -234,17 +217,14 @@ impl Activity {
         self.is_write_blocked.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the time without a request, or with unread responses only. None while another request is in flight.
-    ///
-    /// Progress of unread responses does not count: a caller that reads a byte now and then must not keep its
-    /// connection when connections are scarce.
-    pub(super) fn idle_for(&self) -> Option<Duration> {
-        let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
-        if self.in_flight.load(Ordering::Relaxed) == 0 {
-            return Some(for_since(self.idle_since.load(Ordering::Relaxed)));
-        }
-        let stalled = self.is_unread().then(|| for_since(self.unread_since.load(Ordering::Relaxed)));
-        stalled.filter(|stalled| *stalled >= STALLED)
+    /// Records that a layer admitted a request in flight.
+    pub(super) fn admitted_begins(&self) {
+        self.admitted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records the end of an admitted request.
+    pub(super) fn admitted_ends(&self) {
+        self.admitted.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Returns true if all requests in flight have responses with unread bytes.
@@ -334,83 +314,18 @@ impl Activity {
     }
 }
 
-impl SocketClock {
-    /// Records the number of accepted bytes. Returns the time.
-    fn record(&mut self, accepted: u64) -> Instant {
-        let now = Instant::now();
-        let bytes = accepted.saturating_sub(self.recorded);
-        self.clock.record(usize::try_from(bytes).unwrap_or(usize::MAX), now);
-        self.recorded = accepted;
-        now
-    }
-}
-
-impl InFlight {
-    /// See [`Activity::switch_to_tunnel`].
-    pub(super) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
-        self.activity.switch_to_tunnel(value);
-    }
-
-    pub(super) fn is_grpc(&self) -> bool {
-        self.is_grpc
-    }
-
-    /// Records that no bytes of the response are ready for a while, or that the caller has read them. gRPC exchanges can
-    /// be quiet for long, so they do not count as [limited](MAX_REQUESTS) from then on.
-    pub(super) fn response_is_quiet(&self) {
-        if self.is_grpc {
-            let permit = lock(&self.permit).take();
-            drop(permit);
+impl Occupied for Activity {
+    /// Progress of unread responses does not count: a caller that reads a byte now and then must not keep its
+    /// connection when connections are scarce.
+    fn occupancy(&self) -> Occupancy {
+        let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            return Occupancy::Idle(for_since(self.idle_since.load(Ordering::Relaxed)));
         }
-    }
-
-    /// Returns the response bytes that the connection's caller has not taken.
-    pub(super) fn unread_bytes(&self) -> usize {
-        self.activity.unread_bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add_unread_bytes(&self, bytes: usize) {
-        self.activity.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.activity.buffers.add(bytes);
-    }
-
-    pub(super) fn remove_unread_bytes(&self, bytes: usize) {
-        self.activity.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.activity.buffers.remove(bytes);
-    }
-
-    /// Returns the flush of the connection's socket.
-    pub(super) fn socket_flush(&self) -> &Flush {
-        &self.activity.flush
-    }
-
-    /// Registers a response, which is cut if the caller does not read it.
-    pub(super) fn register_response(&self, response: &Arc<dyn Expire>) {
-        let mut responses = self.activity.responses();
-        // Bounds the list by the number of open responses.
-        if responses.len() == responses.capacity() {
-            responses.retain(|response| response.strong_count() > 0);
+        if self.is_unread() {
+            return Occupancy::Stalled(for_since(self.unread_since.load(Ordering::Relaxed)));
         }
-        responses.push(Arc::downgrade(response));
-    }
-
-    /// Records that a response has unread bytes.
-    pub(super) fn unread_begins(&self) {
-        if self.activity.unread.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.activity.unread_since.store(self.activity.elapsed(), Ordering::Relaxed);
-        }
-    }
-
-    /// Records that a response has no more unread bytes.
-    pub(super) fn unread_ends(&self) {
-        self.activity.unread.fetch_sub(1, Ordering::Relaxed);
-        self.response_is_quiet();
-    }
-
-    /// Returns true if the connection closes after its requests in flight.
-    pub(super) fn is_draining(&self) -> bool {
-        self.activity.is_draining.load(Ordering::Acquire)
-            || self.activity.is_finishing.load(Ordering::Acquire)
+        Occupancy::Busy { is_admitted: self.admitted.load(Ordering::Relaxed) > 0 }
     }
 }
 
@@ -422,13 +337,6 @@ fn kind_of(lapse: Lapse) -> TimeoutKind {
     match lapse {
         Lapse::Stall => TimeoutKind::Unread,
         Lapse::Rate => TimeoutKind::Rate,
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.activity.idle_since.store(self.activity.elapsed(), Ordering::Relaxed);
-        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

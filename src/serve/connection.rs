@@ -78,18 +78,22 @@ pub(super) async fn serve<S, B>(
     let is_http2 = stream.is_http2();
     let state = stream.state().clone();
     let accepted = state.accepted();
-    let (request_activity, read_settings) = (activity.clone(), signals.settings.clone());
+    state.set_occupied(activity.clone());
+    let (request_activity, request_state) = (activity.clone(), state.clone());
+    let read_settings = signals.settings.clone();
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
         let is_grpc = is_grpc(&request);
         let in_flight = request_activity.begin(is_http2, is_grpc);
-        let (request, early) = EarlyResponse::watch(request, is_http2);
+        let (mut request, early) = EarlyResponse::watch(request, is_http2);
         let (service, activity) = (service.clone(), request_activity.clone());
+        let state = request_state.clone();
         let read_limits = read_settings.borrow().limits.read_limits();
         async move {
-            let in_flight = match in_flight {
+            let mut in_flight = match in_flight {
                 Some(in_flight) => in_flight,
                 None => activity.begin_when_free(is_grpc).await,
             };
+            in_flight.observe_admission(request.extensions_mut(), &state);
             respond(service, request, early, in_flight, read_limits, is_http2).await
         }
     }));

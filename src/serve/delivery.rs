@@ -184,7 +184,8 @@ impl DeliveryProgress {
 impl<B: Send + 'static> DeliveredBody<B> {
     pub(super) fn new(body: B, in_flight: InFlight, limits: ProgressLimits, is_http2: bool) -> Self {
         let clock = ProgressClock::new(limits);
-        let unread = Mutex::new(Unread { chunks: 0, is_quiet: false, since: Instant::now(), clock, cut: None });
+        let unread =
+            Mutex::new(Unread { chunks: 0, is_quiet: false, since: Instant::now(), clock, cut: None });
         let flush = is_http2.then(Flush::default);
         let task = if is_http2 { StreamTask::current() } else { None };
         let body = Arc::new(Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None }));

@@ -22,6 +22,7 @@
 //! other parser before or after this server can frame them differently.
 
 mod activity;
+mod admission;
 mod buffer_budget;
 mod caller_body;
 mod connection;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::serve::ProgressClock;
 
 const IDLE: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(30);
@@ -169,11 +170,26 @@ async fn unread_response_does_not_close_a_connection_that_has_served_others_mean
 }
 
 #[tokio::test(start_paused = true)]
+async fn connection_with_unread_responses_only_is_stalled() {
+    let activity = new_activity();
+    let unread = UnreadResponse::stalled(&activity);
+    assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::ZERO));
+    let request = activity.begin(false, false).unwrap();
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert_eq!(activity.occupancy(), Occupancy::Busy { is_admitted: false });
+    drop(request);
+    unread.read();
+    assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::from_secs(20)), "progress");
+    unread.in_flight.unread_ends();
+    drop(unread);
+    assert_eq!(activity.occupancy(), Occupancy::Idle(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn reset_response_does_not_end_its_connection() {
     let activity = new_activity();
     let served = activity.begin(false, false).unwrap();
     let unread = UnreadResponse::stalled(&activity);
-    assert_eq!(activity.idle_for(), None);
     let resetting = async {
         tokio::time::sleep(BODY + Duration::from_millis(100)).await;
         assert!(lock(&unread.cut).is_some());

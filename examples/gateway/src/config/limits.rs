@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use super::entry::checked;
 use super::quantity::{MIN_TIMEOUT, duration, duration_or_off, size, size_or_off};
 use super::section::Section;
 
@@ -22,6 +25,7 @@ pub(crate) const KEYS: &[&str] = &[
     "max_connections_per_address",
     "max_handshakes",
     "max_handshakes_per_address",
+    "exempt_networks",
     "max_upstream_connections",
     "max_buffered_bytes",
     "max_body_size",
@@ -54,7 +58,7 @@ const MAX_HEAD_SIZE: usize = 1024 * 1024;
 const MAX_HEADER_FIELDS: usize = 10_000;
 
 /// Limits of all callers and upstreams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(dead_code)]
 pub(crate) struct Limits {
     /// Time for the head of a request to arrive. Default: 10 s.
@@ -77,6 +81,8 @@ pub(crate) struct Limits {
     pub(crate) max_handshakes: Option<usize>,
     /// Concurrent handshakes of one address; None: unlimited.
     pub(crate) max_handshakes_per_address: Option<usize>,
+    /// Networks whose addresses have no limits of their own.
+    pub(crate) exempt_networks: Vec<IpNet>,
     /// Concurrent connections to one upstream; None: unlimited.
     pub(crate) max_upstream_connections: Option<usize>,
     /// Buffered bytes of all connections, in bytes; None: derived from the memory.
@@ -98,6 +104,7 @@ impl Default for Limits {
             max_connections_per_address: None,
             max_handshakes: None,
             max_handshakes_per_address: None,
+            exempt_networks: Vec::new(),
             max_upstream_connections: None,
             max_buffered_bytes: None,
             request: RequestLimits::default(),
@@ -118,6 +125,7 @@ impl Limits {
         limits.max_connections_per_address = section.integer("max_connections_per_address", 1, MAX_COUNT);
         limits.max_handshakes = section.integer("max_handshakes", 1, MAX_COUNT);
         limits.max_handshakes_per_address = section.integer("max_handshakes_per_address", 1, MAX_COUNT);
+        limits.exempt_networks = networks(&mut section, "exempt_networks");
         limits.max_upstream_connections = section.integer("max_upstream_connections", 1, MAX_COUNT);
         limits.max_buffered_bytes = size(&mut section, "max_buffered_bytes", MIN_BUFFERED_BYTES);
         limits.request = RequestLimits::read(&mut section, limits.request);
@@ -193,6 +201,15 @@ impl RequestLimits {
             max_target_size: head_size(section, "max_target_size").unwrap_or(general.max_target_size),
         }
     }
+}
+
+/// Takes a list of networks.
+fn networks(section: &mut Section<'_, '_>, name: &str) -> Vec<IpNet> {
+    let report = section.report;
+    let remedy = "write networks such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
+    let read = |text: &str| text.parse().map_err(|_| "is not a network");
+    let written = section.strings(name).into_iter();
+    written.filter_map(|text| checked(report, text, remedy, read)).map(|network| network.value).collect()
 }
 
 /// Takes the size of a head or of a part of it, in bytes.

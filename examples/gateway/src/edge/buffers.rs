@@ -1,6 +1,6 @@
-//! Bytes that all listeners buffer for their callers.
+//! Bytes that are buffered for callers.
 
-use std::{convert::Infallible, fs, sync::LazyLock, time::Duration};
+use std::{convert::Infallible, fs, future::pending, sync::LazyLock, time::Duration};
 
 use metrics::gauge;
 use tower_mtls::serve::BufferBudget;
@@ -22,8 +22,9 @@ pub(super) fn budget(limit: Option<usize>) -> BufferBudget {
     BUDGET.clone()
 }
 
-/// Reports the buffered bytes for as long as this is polled.
-pub(super) async fn report(budget: &BufferBudget) -> Infallible {
+/// Reports the buffered bytes for as long as this is polled. None: reports nothing.
+pub(super) async fn report(budget: Option<BufferBudget>) -> Infallible {
+    let Some(budget) = budget else { return pending().await };
     let buffered = gauge!(BUFFERED);
     let mut interval = tokio::time::interval(GAUGE_INTERVAL);
     loop {

@@ -11,11 +11,14 @@ use tower_mtls::{
     MtlsListener, ServerTls, Shared,
     acceptor::ListenerLimits,
     serve,
-    serve::{CallerBody, HttpLimits},
+    serve::{BufferBudget, CallerBody, HttpLimits},
 };
 
-use super::{buffers, limits::ConnectionLimit, metrics::ListenerMetrics};
+use super::{buffers, metrics::ListenerMetrics};
 use crate::config::Limits;
+
+/// Name of the management listener.
+const MANAGEMENT: &str = "management";
 
 /// Bound listener and its connections. Dropping it closes all of them.
 #[derive(Debug)]
@@ -23,7 +26,8 @@ pub(crate) struct Listener {
     requested: SocketAddr,
     local: SocketAddr,
     tls: Shared<ServerTls>,
-    limits: Shared<HttpLimits>,
+    listener_limits: Shared<ListenerLimits>,
+    http_limits: Shared<HttpLimits>,
     /// Dropping it begins the drain.
     drain: Option<oneshot::Sender<Infallible>>,
     task: JoinHandle<()>,
@@ -35,8 +39,7 @@ impl Listener {
         name: &'static str,
         address: SocketAddr,
         tls: ServerTls,
-        limits: Limits,
-        limit: ConnectionLimit,
+        limits: &Limits,
         service: S,
     ) -> io::Result<Self>
     where
@@ -48,19 +51,18 @@ impl Listener {
     {
         let tcp = TcpListener::bind(address).await?;
         let tls = Shared::new(tls);
-        let listener_limits = ListenerLimits::default()
-            .with_handshakes(limit.handshakes)
-            .with_handshake_timeout(limits.handshake_timeout);
-        let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
+        let listener_limits = Shared::new(listener_limits(limits));
+        let listener = MtlsListener::new(tcp, tls.clone(), listener_limits.clone())?;
         let local = listener.local_addr();
-        let budget = buffers::budget(limits.max_buffered_bytes);
-        let limits = Shared::new(http_limits(&limits));
+        // The management listener responds above the limit too.
+        let budget = (name != MANAGEMENT).then(|| buffers::budget(limits.max_buffered_bytes));
+        let http_limits = Shared::new(http_limits(limits));
         let (drain, drained) = oneshot::channel::<Infallible>();
         let serving = serve(listener, service)
             .with_name(name)
-            .with_limits(limits.clone())
+            .with_limits(http_limits.clone())
             .with_observer(ListenerMetrics::new(name))
-            .with_buffer_budget(budget.clone())
+            .with_buffer_budget(budget.clone().unwrap_or_else(|| BufferBudget::new(usize::MAX)))
             .with_graceful_shutdown(async {
                 // Ends when the sender is dropped.
                 let _ = drained.await;
@@ -68,10 +70,10 @@ impl Listener {
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = serving.into_future() => {}
-                never = buffers::report(&budget) => match never {},
+                never = buffers::report(budget) => match never {},
             }
         });
-        Ok(Self { requested: address, local, tls, limits, drain: Some(drain), task })
+        Ok(Self { requested: address, local, tls, listener_limits, http_limits, drain: Some(drain), task })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -84,9 +86,10 @@ impl Listener {
     }
 
     /// Replaces the TLS settings of new handshakes, and the limits of all connections.
-    pub(crate) fn update(&self, tls: ServerTls, limits: Limits) {
+    pub(crate) fn update(&self, tls: ServerTls, limits: &Limits) {
         self.tls.replace(tls);
-        self.limits.replace(http_limits(&limits));
+        self.listener_limits.replace(listener_limits(limits));
+        self.http_limits.replace(http_limits(limits));
         buffers::budget(limits.max_buffered_bytes);
     }
 
@@ -102,6 +105,16 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+fn listener_limits(limits: &Limits) -> ListenerLimits {
+    let default = ListenerLimits::default()
+        .with_connections_per_address(limits.max_connections_per_address)
+        .with_handshakes_per_address(limits.max_handshakes_per_address)
+        .with_exempt_networks(limits.exempt_networks.iter().copied())
+        .with_handshake_timeout(limits.handshake_timeout);
+    let limited = limits.max_connections.into_iter().fold(default, ListenerLimits::with_connections);
+    limits.max_handshakes.into_iter().fold(limited, ListenerLimits::with_handshakes)
 }
 
 fn http_limits(limits: &Limits) -> HttpLimits {

@@ -22,22 +22,17 @@ const MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn bind(
     snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
     endpoint: &Endpoint,
-    limits: Limits,
+    limits: &Limits,
     file: &Path,
 ) -> Result<Listener, Diagnostic> {
-    let default = edge::caller_limit();
-    let connection_limit = ConnectionLimit {
-        connections: limits.max_connections.unwrap_or(default.connections),
-        handshakes: limits.max_handshakes.unwrap_or(default.handshakes),
-        evicts_idle: false,
-    };
     let snapshot = snapshot.clone();
     let service = service_fn(move |request: Request<CallerBody>| {
         let snapshot = snapshot.clone();
         async move { Ok::<_, Infallible>(routing::respond(&snapshot, request).await) }
     });
     let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-    let bound = Listener::bind("main", address, tls, limits, connection_limit, service).await;
+    let limits = listener_limits(limits);
+    let bound = Listener::bind("main", address, tls, &limits, service).await;
     bound.map_err(|error| bind_error(endpoint, file, &error))
 }
 
@@ -53,7 +48,7 @@ impl ManagementListener {
     pub(super) async fn bind(
         router: Router,
         endpoint: &Endpoint,
-        limits: Limits,
+        limits: &Limits,
         file: &Path,
     ) -> Result<Self, Diagnostic> {
         let router = Arc::new(ArcSwap::from_pointee(router));
@@ -63,25 +58,44 @@ impl ManagementListener {
             router.oneshot(request)
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-        let (limits, connection_limit) = (management_limits(limits), edge::management_limit());
-        let bound = Listener::bind("management", address, tls, limits, connection_limit, service).await;
+        let limits = management_limits(limits);
+        let bound = Listener::bind("management", address, tls, &limits, service).await;
         let listener = bound.map_err(|error| bind_error(endpoint, file, &error))?;
         Ok(Self { listener, router })
     }
 
     /// Replaces router, TLS settings and limits from the next request and handshake on.
-    pub(super) fn update(&self, router: Router, tls: ServerTls, limits: Limits) {
-        self.listener.update(tls, management_limits(limits));
+    pub(super) fn update(&self, router: Router, tls: ServerTls, limits: &Limits) {
+        self.listener.update(tls, &management_limits(limits));
         self.router.store(Arc::new(router));
     }
 }
 
+/// Returns the limits of the listener for callers. Those that are not configured derive from the limit of open files.
+pub(super) fn listener_limits(limits: &Limits) -> Limits {
+    let default = edge::caller_limit();
+    Limits {
+        max_connections: limits.max_connections.or(Some(default.connections)),
+        max_handshakes: limits.max_handshakes.or(Some(default.handshakes)),
+        ..limits.clone()
+    }
+}
+
 /// Returns the limits of the management listener: shorter timeouts, because it has fewer connections.
-fn management_limits(limits: Limits) -> Limits {
+fn management_limits(limits: &Limits) -> Limits {
+    let ConnectionLimit { connections, handshakes } = edge::management_limit();
     let idle_timeout = limits.idle_timeout.min(MANAGEMENT_TIMEOUT);
     let body_timeout = limits.request.body_timeout.unwrap_or(MANAGEMENT_TIMEOUT).min(MANAGEMENT_TIMEOUT);
     let request = RequestLimits { body_timeout: Some(body_timeout), ..limits.request };
-    Limits { idle_timeout, request, ..limits }
+    Limits {
+        idle_timeout,
+        request,
+        max_connections: Some(connections),
+        max_handshakes: Some(handshakes),
+        max_connections_per_address: None,
+        max_handshakes_per_address: None,
+        ..limits.clone()
+    }
 }
 
 fn bind_error(endpoint: &Endpoint, file: &Path, error: &io::Error) -> Diagnostic {

@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time};
 
 use super::{
     current_routes::CurrentRoutes,
-    listen::{ManagementListener, bind},
+    listen::{ManagementListener, bind, listener_limits},
     open_store::OpenStore,
     reload_checks::{check_store_contents, check_store_unchanged},
     retire::retire,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     build::Loaded,
-    config::{Diagnostic, Limits},
+    config::Diagnostic,
     edge::Listener,
     management::{self, Access},
     routing::FileRoutes,
@@ -39,8 +39,6 @@ pub(crate) struct Server {
     metrics: PrometheusHandle,
     published: Arc<CurrentStore>,
     store: Option<OpenStore>,
-    /// Limits at the start, some of which cannot change.
-    initial_limits: Limits,
 }
 
 impl Server {
@@ -74,7 +72,7 @@ impl Server {
         if store.is_some() {
             log_hidden_entries(&routes.snapshot().load().file, &published);
         }
-        let listener = bind(routes.snapshot(), &endpoint, limits, &file).await?;
+        let listener = bind(routes.snapshot(), &endpoint, &limits, &file).await?;
         let mut server = Self {
             routes,
             listener,
@@ -84,11 +82,10 @@ impl Server {
             metrics,
             published,
             store,
-            initial_limits: limits,
         };
         if let Some((endpoint, access)) = management {
             let router = server.router(access);
-            server.management = Some(ManagementListener::bind(router, &endpoint, limits, &file).await?);
+            server.management = Some(ManagementListener::bind(router, &endpoint, &limits, &file).await?);
         }
         Ok(server)
     }
@@ -124,13 +121,13 @@ impl Server {
         let new_listener = if endpoint.address.value == self.listener.requested_address() {
             None
         } else {
-            Some(bind(self.routes.snapshot(), &endpoint, limits, &file).await?)
+            Some(bind(self.routes.snapshot(), &endpoint, &limits, &file).await?)
         };
         let open_address = self.management.as_ref().map(|open| open.listener.requested_address());
         let (kept_management, new_management) = match management {
             Some((endpoint, access)) if open_address != Some(endpoint.address.value) => {
                 let router = self.router(access);
-                (None, Some(ManagementListener::bind(router, &endpoint, limits, &file).await?))
+                (None, Some(ManagementListener::bind(router, &endpoint, &limits, &file).await?))
             }
             management => (management, None),
         };
@@ -141,12 +138,12 @@ impl Server {
                 let old = std::mem::replace(&mut self.listener, listener);
                 self.drain_in_background(old);
             }
-            None => self.listener.update(endpoint.tls, limits),
+            None => self.listener.update(endpoint.tls, &listener_limits(&limits)),
         }
         match (kept_management, new_management) {
             (Some((endpoint, access)), _) => {
                 if let Some(management) = &self.management {
-                    management.update(self.router(access), endpoint.tls, limits);
+                    management.update(self.router(access), endpoint.tls, &limits);
                 }
             }
             (None, new) => {
@@ -155,7 +152,6 @@ impl Server {
                 }
             }
         }
-        self.warn_of_fixed_limits(&limits);
         let new = self.routes.snapshot().load_full();
         unguarded::warn(&old, &new);
         retire((&old.file, &old_builder), (&new.file, &api_builder));
@@ -196,20 +192,6 @@ impl Server {
     fn drain_in_background(&mut self, listener: Listener) {
         while self.closing.try_join_next().is_some() {}
         self.closing.spawn(listener.drain());
-    }
-
-    /// Warns of changed limits that take effect at the next start.
-    fn warn_of_fixed_limits(&self, limits: &Limits) {
-        let initial = &self.initial_limits;
-        for (key, has_changed) in [
-            ("max_connections", limits.max_connections != initial.max_connections),
-            ("max_handshakes", limits.max_handshakes != initial.max_handshakes),
-            ("handshake_timeout", limits.handshake_timeout != initial.handshake_timeout),
-        ] {
-            if has_changed {
-                tracing::warn!("limits.{key} changed: takes effect at the next start");
-            }
-        }
     }
 }
 
