@@ -27,7 +27,7 @@ use crate::acceptor::{Occupancy, Occupied};
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
 /// while its response is not read.
-const MAX_REQUESTS: usize = 24;
+const MAX_REQUESTS: usize = 20;
 
 /// Interval at which the timeouts of a connection with a request in flight are checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub(super) struct Activity {
     /// Number of requests in flight that a layer admitted.
     admitted: AtomicUsize,
     requests: Arc<Semaphore>,
-    /// Begin of the last request, in milliseconds since the start.
+    /// Begin of the last request, in microseconds since the start.
     begun_at: AtomicU64,
     /// End of the last request, in milliseconds since the start.
     idle_since: AtomicU64,
@@ -180,7 +180,8 @@ impl Activity {
 
     fn begin_with(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>, is_grpc: bool) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.begun_at.store(self.elapsed(), Ordering::Relaxed);
+        let begun_at = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.begun_at.store(begun_at, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
         InFlight { activity: self.clone(), admission: None, permit: Mutex::new(permit), is_grpc }
     }
@@ -252,7 +253,8 @@ impl Activity {
         self.responses().retain(|response| response.upgrade().map(|response| open.push(response)).is_some());
         let cuts: Vec<Cut> = open.iter().filter_map(|response| response.expire(now)).collect();
         let first = cuts.iter().min_by_key(|cut| cut.at)?;
-        let is_unused = self.at(self.begun_at.load(Ordering::Relaxed)) <= first.since;
+        let is_unused =
+            self.start + Duration::from_micros(self.begun_at.load(Ordering::Relaxed)) <= first.since;
         if is_unused && cuts.len() >= self.in_flight.load(Ordering::Relaxed) {
             return Some(Expiry::Close(kind_of(first.lapse)));
         }

@@ -37,7 +37,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_DURATION: Duration = Duration::from_secs(3);
 
 /// Concurrent requests of an HTTP/2 connection.
-const REQUESTS: usize = 24;
+const REQUESTS: usize = 20;
 
 const MIB: usize = 1 << 20;
 const LARGE: usize = 64 * MIB;
