@@ -51,7 +51,16 @@ impl ProgressLimits {
 
 /// Limit that a caller exceeded.
 ///
-/// See [`ProgressClock`].
+/// ```
+/// use std::time::Duration;
+/// use tokio::time::Instant;
+/// use tower_mtls::serve::{Lapse, ProgressClock, ProgressLimits};
+///
+/// let (start, minute) = (Instant::now(), Duration::from_secs(60));
+/// let mut clock = ProgressClock::new(ProgressLimits::new(Some(minute), 0));
+/// clock.start(start);
+/// assert_eq!(clock.deadline(), Some((start + minute, Lapse::Stall)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lapse {
