@@ -187,7 +187,7 @@ async fn upload_without_progress_is_aborted_and_grpc_after_the_stream_idle_timeo
         (Version::HTTP_11, "text/plain", 60, 0, (160, Stall)),
         (Version::HTTP_2, "text/plain", 60, 0, (160, Stall)),
         (Version::HTTP_2, "text/plain", 60, 1, (105, Rate)),
-        (Version::HTTP_2, "text/plain", 60, 240, (6, Rate)),
+        (Version::HTTP_2, "text/plain", 60, 240, (5, Rate)),
         (Version::HTTP_2, "application/grpc", 60, 240, (400, Idle)),
         (Version::HTTP_2, "application/grpc+proto", 60, 0, (400, Idle)),
         (Version::HTTP_2, "application/grpc", 600, 0, (400, Idle)),
