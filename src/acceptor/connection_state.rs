@@ -96,6 +96,12 @@ impl ConnectionState {
         self.remote
     }
 
+    /// Returns the time at which the connection was accepted.
+    #[cfg(feature = "serve")]
+    pub(crate) fn accepted(&self) -> Instant {
+        self.accepted
+    }
+
     /// Returns the time since the connection was accepted.
     pub(super) fn age(&self) -> Duration {
         self.accepted.elapsed()

@@ -301,9 +301,13 @@ async fn accept_all(
             None => break,
         };
         while handshakes.try_join_next().is_some() {}
+        let room = async {
+            connections.resumed().await;
+            connections.room(&limits).await;
+        };
         tokio::select! {
             biased;
-            () = connections.room(&limits) => {}
+            () = room => {}
             () = incoming.stop() => {}
         }
         let limits = limits.current();

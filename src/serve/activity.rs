@@ -1,5 +1,8 @@
 //! Activity of one connection, and the timeouts that close it.
 
+mod in_flight;
+mod socket_clock;
+
 use std::{
     fmt,
     future::{Future, poll_fn},
@@ -17,17 +20,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use http::Extensions;
+pub(super) use self::in_flight::InFlight;
+use self::socket_clock::SocketClock;
+use super::{BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush};
+use crate::acceptor::{Occupancy, Occupied};
 
-use super::{ReleasedOnClose, TimeoutKind, admission::RequestAdmission, flush::Flush};
-use crate::{
-    acceptor::{ConnectionState, Occupancy, Occupied},
-    request::captured::observe_admission,
-};
-
-/// Maximum number of concurrent limited requests of a connection. A request to an HTTP/1.1 upstream buffers about
-/// 110 KiB.
-const MAX_REQUESTS: usize = 64;
+/// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
+/// while its response is not read.
+const MAX_REQUESTS: usize = 20;
 
 /// Interval at which the timeouts of a connection with a request in flight are checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,8 +35,8 @@ const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 /// Time after the end of a request within which its response is flushed.
 const ENDING: Duration = Duration::from_millis(100);
 
-/// No limit, in milliseconds.
-const UNLIMITED: u64 = u64::MAX;
+/// Default time for which a connection with unread responses that cannot be reset stays open after a GOAWAY.
+const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +45,8 @@ pub(super) struct Timeouts {
     pub(super) idle: Duration,
     /// From the first to the last byte of a request's head. None over HTTP/2.
     pub(super) head: Option<Duration>,
-    /// Without progress of a response. None: unlimited. A route can override it.
-    pub(super) body: Option<Duration>,
+    /// Of reading responses. A response can have its own.
+    pub(super) read: ProgressLimits,
 }
 
 /// State shared by the socket, the requests and the timeouts of a connection.
@@ -56,6 +56,8 @@ pub(super) struct Activity {
     /// Number of requests in flight that a layer admitted.
     admitted: AtomicUsize,
     requests: Arc<Semaphore>,
+    /// Begin of the last request, in microseconds since the start.
+    begun_at: AtomicU64,
     /// End of the last request, in milliseconds since the start.
     idle_since: AtomicU64,
     /// Begin of the requests in flight, in milliseconds since the start.
@@ -67,12 +69,16 @@ pub(super) struct Activity {
     unread: AtomicUsize,
     /// Time at which the first of them became unread, in milliseconds since the start.
     unread_since: AtomicU64,
-    /// End of a connection whose responses are all unread, in milliseconds since the start.
-    stalled_at: AtomicU64,
-    /// Time at which the socket stopped accepting bytes, in milliseconds since the start, plus 1. 0: it accepts them.
-    write_blocked_since: AtomicU64,
-    /// The listener's timeout of unread responses, in milliseconds.
-    unread_limit: AtomicU64,
+    /// Response bytes that the caller has not taken.
+    unread_bytes: AtomicUsize,
+    buffers: BufferBudget,
+    /// Runs while the socket accepts no bytes.
+    socket: Mutex<SocketClock>,
+    is_write_blocked: AtomicBool,
+    /// True once a GOAWAY was due because of unread responses that cannot be reset.
+    is_going_away: AtomicBool,
+    /// True once the connection closes after its requests in flight.
+    is_finishing: AtomicBool,
     tunnel: AtomicBool,
     /// Value of the response that switched protocols, released with the connection.
     released_on_close: OnceLock<ReleasedOnClose>,
@@ -82,25 +88,27 @@ pub(super) struct Activity {
     pub(super) flush: Flush,
 }
 
-/// Response that is dropped at its timeout.
+/// Response that is cut if its caller does not read it.
 pub(super) trait Expire: Send + Sync {
-    /// Drops the body if the caller has read nothing until its timeout. `now` is in milliseconds since the start of the
-    /// connection.
-    fn expire(&self, now: u64);
+    /// Cuts the response if its caller exceeds a limit. Returns the cut, also an earlier one.
+    fn expire(&self, now: Instant) -> Option<Cut>;
 }
 
-/// A request in flight; it ends when this is dropped.
-pub(super) struct InFlight {
-    activity: Arc<Activity>,
-    admission: Option<Arc<RequestAdmission>>,
-    /// Released on drop.
-    _permit: Option<OwnedSemaphorePermit>,
+/// End of a response that was not read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    pub(super) lapse: Lapse,
+    /// Time from which the response had unread bytes.
+    pub(super) since: Instant,
+    pub(super) at: Instant,
 }
 
-impl fmt::Debug for InFlight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("InFlight")
-    }
+/// Step that is due on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expiry {
+    Close(TimeoutKind),
+    /// Responses that cannot be reset are unread: the connection ends with the others.
+    GoAway,
 }
 
 impl fmt::Debug for Activity {
@@ -110,21 +118,26 @@ impl fmt::Debug for Activity {
 }
 
 impl Activity {
-    pub(super) fn new(is_draining: Arc<AtomicBool>) -> Arc<Self> {
+    /// `buffers` is the budget of all connections.
+    pub(super) fn new(is_draining: Arc<AtomicBool>, buffers: BufferBudget) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),
             in_flight: AtomicUsize::new(0),
             admitted: AtomicUsize::new(0),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            begun_at: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             busy_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             responses: Mutex::default(),
             unread: AtomicUsize::new(0),
             unread_since: AtomicU64::new(0),
-            stalled_at: AtomicU64::new(0),
-            write_blocked_since: AtomicU64::new(0),
-            unread_limit: AtomicU64::new(UNLIMITED),
+            unread_bytes: AtomicUsize::new(0),
+            buffers,
+            socket: Mutex::new(SocketClock::new()),
+            is_write_blocked: AtomicBool::new(false),
+            is_going_away: AtomicBool::new(false),
+            is_finishing: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             released_on_close: OnceLock::new(),
             is_draining,
@@ -159,28 +172,31 @@ impl Activity {
     }
 
     /// Begins a request whose head is complete. None: it is limited, and [`MAX_REQUESTS`] are in flight.
-    pub(super) fn begin(self: &Arc<Self>, is_limited: bool) -> Option<InFlight> {
+    pub(super) fn begin(self: &Arc<Self>, is_limited: bool, is_grpc: bool) -> Option<InFlight> {
         let permit = if is_limited { Some(self.requests.clone().try_acquire_owned().ok()?) } else { None };
-        Some(self.begin_with(permit))
+        Some(self.begin_with(permit, is_grpc))
     }
 
     /// Begins a limited request once fewer than [`MAX_REQUESTS`] are in flight.
-    pub(super) async fn begin_when_free(self: &Arc<Self>) -> InFlight {
+    pub(super) async fn begin_when_free(self: &Arc<Self>, is_grpc: bool) -> InFlight {
         // Never closed.
         let permit = self.requests.clone().acquire_owned().await.ok();
-        self.begin_with(permit)
+        self.begin_with(permit, is_grpc)
     }
 
-    fn begin_with(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> InFlight {
-        let responses = self.responses();
+    fn begin_with(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>, is_grpc: bool) -> InFlight {
         if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
             self.busy_since.store(self.elapsed(), Ordering::Relaxed);
-            // Timeouts of earlier responses do not apply to this one.
-            self.stalled_at.store(0, Ordering::Relaxed);
         }
-        drop(responses);
+        let begun_at = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.begun_at.store(begun_at, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
-        InFlight { activity: self.clone(), admission: None, _permit: permit }
+        InFlight { activity: self.clone(), admission: None, permit: Mutex::new(permit), is_grpc }
+    }
+
+    /// Closes the connection after its requests in flight.
+    pub(super) fn finish(&self) {
+        self.is_finishing.store(true, Ordering::Release);
     }
 
     /// Restarts the idle timeout.
@@ -188,23 +204,26 @@ impl Activity {
         self.idle_since.store(self.elapsed(), Ordering::Relaxed);
     }
 
-    /// Sets the timeout of unread responses whose route does not set one. None: unlimited.
-    pub(super) fn limit_unread(&self, timeout: Option<Duration>) {
-        self.unread_limit.store(millis(timeout), Ordering::Relaxed);
+    /// Sets the limits of the socket.
+    pub(super) fn set_socket_limits(&self, limits: ProgressLimits) {
+        lock(&self.socket).clock.set_limits(limits);
     }
 
-    /// Records that the socket accepted bytes.
-    pub(super) fn written(&self) {
-        if self.write_blocked_since.load(Ordering::Relaxed) != 0 {
-            self.write_blocked_since.store(0, Ordering::Relaxed);
+    /// Records that the socket has accepted this number of bytes.
+    pub(super) fn written(&self, accepted: u64) {
+        if self.is_write_blocked.swap(false, Ordering::Relaxed) {
+            let mut socket = lock(&self.socket);
+            let now = socket.record(accepted);
+            socket.clock.stop(now);
         }
     }
 
-    /// Records that the socket does not accept bytes.
-    pub(super) fn write_blocked(&self) {
-        if self.write_blocked_since.load(Ordering::Relaxed) == 0 {
-            self.write_blocked_since.store(self.elapsed() + 1, Ordering::Relaxed);
-        }
+    /// Records that the socket accepts no bytes beyond this number.
+    pub(super) fn write_blocked(&self, accepted: u64) {
+        let mut socket = lock(&self.socket);
+        let now = socket.record(accepted);
+        socket.clock.start(now);
+        self.is_write_blocked.store(true, Ordering::Relaxed);
     }
 
     /// Records that a layer admitted a request in flight.
@@ -223,15 +242,6 @@ impl Activity {
         unread > 0 && unread >= self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Returns the end of a connection whose caller reads nothing until then.
-    fn unread_until(&self, body: Option<Duration>) -> Option<Instant> {
-        let stalled_at = self.stalled_at.load(Ordering::Relaxed);
-        let responses = (self.is_unread() && stalled_at != UNLIMITED).then(|| self.at(stalled_at));
-        let blocked_since = self.write_blocked_since.load(Ordering::Relaxed);
-        let socket = body.filter(|_| blocked_since > 0).map(|body| self.at(blocked_since - 1) + body);
-        responses.into_iter().chain(socket).min()
-    }
-
     /// Returns the next timeout if the state does not change until then.
     fn next_timeout(&self, timeouts: Timeouts) -> Option<(Instant, TimeoutKind)> {
         let head_since = self.head_since.load(Ordering::Relaxed);
@@ -240,35 +250,49 @@ impl Activity {
             Some(head) if head_since > 0 => Some((self.at(head_since - 1) + head, TimeoutKind::Head)),
             _ => Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, TimeoutKind::Idle)),
         };
-        let unread = self.unread_until(timeouts.body).map(|at| (at, TimeoutKind::Unread));
-        quiet.into_iter().chain(unread).min_by_key(|(at, _)| *at)
+        let blocked = lock(&self.socket).clock.deadline().map(|(at, lapse)| (at, kind_of(lapse)));
+        quiet.into_iter().chain(blocked).min_by_key(|(at, _)| *at)
     }
 
-    /// Drops unread responses after their timeout, and removes completed ones from the list.
-    fn expire_responses(&self) {
-        let (now, mut open) = (self.elapsed(), Vec::new());
+    /// Cuts responses whose callers exceed a limit. Returns the step that follows for the connection, which closes if it
+    /// has been used for nothing else.
+    fn expire_responses(&self, now: Instant, timeouts: Timeouts) -> Option<Expiry> {
+        let mut open = Vec::new();
         self.responses().retain(|response| response.upgrade().map(|response| open.push(response)).is_some());
-        for response in open {
-            response.expire(now);
+        let cuts: Vec<Cut> = open.iter().filter_map(|response| response.expire(now)).collect();
+        let first = cuts.iter().min_by_key(|cut| cut.at)?;
+        let is_unused =
+            self.start + Duration::from_micros(self.begun_at.load(Ordering::Relaxed)) <= first.since;
+        if is_unused && cuts.len() >= self.in_flight.load(Ordering::Relaxed) {
+            return Some(Expiry::Close(kind_of(first.lapse)));
         }
+        // A reset response is gone by the next check; the others cannot be reset.
+        if now < first.at + BUSY_INTERVAL / 2 {
+            return None;
+        }
+        if !self.is_going_away.swap(true, Ordering::Relaxed) {
+            return Some(Expiry::GoAway);
+        }
+        let end = first.at + timeouts.read.stall().unwrap_or(GO_AWAY_TIMEOUT);
+        (now >= end).then_some(Expiry::Close(kind_of(first.lapse)))
     }
 
     fn responses(&self) -> MutexGuard<'_, Vec<Weak<dyn Expire>>> {
-        self.responses.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.responses)
     }
 
     fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0 || self.write_blocked_since.load(Ordering::Relaxed) > 0
+        self.in_flight.load(Ordering::Relaxed) > 0 || self.is_write_blocked.load(Ordering::Relaxed)
     }
 
     fn at(&self, millis: u64) -> Instant {
         self.start + Duration::from_millis(millis)
     }
 
-    /// Waits until the connection times out.
+    /// Waits until a step is due on the connection.
     ///
     /// Must be polled by the connection's own task: each poll observes whether a request began.
-    pub(super) async fn timed_out(&self, timeouts: Timeouts) -> TimeoutKind {
+    pub(super) async fn timed_out(&self, timeouts: Timeouts) -> Expiry {
         let mut timer = pin!(sleep_until(Instant::now()));
         let mut is_frequent = false;
         poll_fn(|cx| {
@@ -283,9 +307,11 @@ impl Activity {
                 ready!(timer.as_mut().poll(cx));
                 let (now, end) = (Instant::now(), self.next_timeout(timeouts));
                 if let Some((_, kind)) = end.filter(|(at, _)| *at <= now) {
-                    return Poll::Ready(kind);
+                    return Poll::Ready(Expiry::Close(kind));
                 }
-                self.expire_responses();
+                if let Some(expiry) = self.expire_responses(now, timeouts) {
+                    return Poll::Ready(expiry);
+                }
                 is_frequent = self.is_busy();
                 // A head that begins meanwhile times out no earlier.
                 let interval =
@@ -316,88 +342,14 @@ impl Occupied for Activity {
     }
 }
 
-impl InFlight {
-    /// Observes the admission of the request, which ends with it.
-    pub(super) fn observe_admission(
-        &mut self,
-        extensions: &mut Extensions,
-        connection: &Arc<ConnectionState>,
-    ) {
-        let admission = RequestAdmission::new(self.activity.clone(), connection.clone());
-        self.admission = Some(admission.clone());
-        observe_admission(extensions, admission);
-    }
-
-    /// See [`Activity::switch_to_tunnel`].
-    pub(super) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
-        self.activity.switch_to_tunnel(value);
-    }
-
-    /// Returns the number of requests in flight on the connection.
-    pub(super) fn on_connection(&self) -> usize {
-        self.activity.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Returns the listener's timeout of unread responses. None: unlimited.
-    pub(super) fn unread_limit(&self) -> Option<Duration> {
-        let limit = self.activity.unread_limit.load(Ordering::Relaxed);
-        (limit != UNLIMITED).then(|| Duration::from_millis(limit))
-    }
-
-    /// Returns the flush of the connection's socket.
-    pub(super) fn socket_flush(&self) -> &Flush {
-        &self.activity.flush
-    }
-
-    /// Registers a response, which expires if the caller does not read it.
-    pub(super) fn register_response(&self, response: &Arc<dyn Expire>) {
-        let mut responses = self.activity.responses();
-        // Bounds the list by the number of open responses.
-        if responses.len() == responses.capacity() {
-            responses.retain(|response| response.strong_count() > 0);
-        }
-        responses.push(Arc::downgrade(response));
-    }
-
-    /// Records that a response has unread bytes.
-    pub(super) fn unread_begins(&self) {
-        if self.activity.unread.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.activity.unread_since.store(self.activity.elapsed(), Ordering::Relaxed);
-        }
-    }
-
-    /// Records that a response has no more unread bytes.
-    pub(super) fn unread_ends(&self) {
-        self.activity.unread.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Records progress of a response: bytes were read, or more are ready. `timeout` is the maximum time without
-    /// further progress. Returns its end, in milliseconds since the start of the connection.
-    pub(super) fn unread_progress(&self, timeout: Option<Duration>) -> u64 {
-        let now = self.activity.elapsed();
-        let end = now.saturating_add(millis(timeout));
-        self.activity.stalled_at.fetch_max(end, Ordering::Relaxed);
-        end
-    }
-
-    /// Returns true if the listener drains.
-    pub(super) fn is_draining(&self) -> bool {
-        self.activity.is_draining.load(Ordering::Acquire)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Converts a timeout to milliseconds. None: unlimited.
-fn millis(timeout: Option<Duration>) -> u64 {
-    timeout.map_or(UNLIMITED, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(UNLIMITED))
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        if let Some(admission) = &self.admission {
-            admission.end();
-        }
-        self.activity.idle_since.store(self.activity.elapsed(), Ordering::Relaxed);
-        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+fn kind_of(lapse: Lapse) -> TimeoutKind {
+    match lapse {
+        Lapse::Stall => TimeoutKind::Unread,
+        Lapse::Rate => TimeoutKind::Rate,
     }
 }
 

@@ -7,20 +7,22 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
+use tokio::time::{Instant, sleep_until, timeout};
 use tower::{ServiceExt, service_fn};
 use tower_service::Service;
 
 use super::{
-    CallerBody, ReadTimeout, ReleasedOnClose, TimeoutKind,
-    activity::{Activity, InFlight, Timeouts},
+    CallerBody, ProgressLimits, ReleasedOnClose, TimeoutKind,
+    activity::{Activity, Expiry, InFlight, Timeouts},
     delivery::DeliveredBody,
     early_response::EarlyResponse,
     observer::OpenConnection,
     settings::{ConnectionSettings, ConnectionSignals},
+    stream_task::StreamExecutor,
     strict_http1::Http1Validator,
     watched_io::WatchedIo,
 };
@@ -47,11 +49,14 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// HTTP/2 receive window of a stream, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// HTTP/2 receive window of a connection, in bytes. It exceeds a stream's, so that a few bodies that upstreams do not
 /// read do not block the others.
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+
+/// Time without a response after which a gRPC exchange counts as quiet.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Idle timeout of an HTTP/1.1 connection whose listener drains: a request can be in transit.
 const GRACE_HTTP1: Duration = Duration::from_millis(300);
@@ -75,21 +80,24 @@ pub(super) async fn serve<S, B>(
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
     let state = stream.state().clone();
+    let accepted = state.accepted();
     state.set_occupied(activity.clone());
     let (request_activity, request_state) = (activity.clone(), state.clone());
+    let read_settings = signals.settings.clone();
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
-        // gRPC calls are not limited: they can be long, and share connections to their upstream.
-        let in_flight = request_activity.begin(is_http2 && !is_grpc(&request));
+        let is_grpc = is_grpc(&request);
+        let in_flight = request_activity.begin(is_http2, is_grpc);
         let (mut request, early) = EarlyResponse::watch(request, is_http2);
         let (service, activity) = (service.clone(), request_activity.clone());
         let state = request_state.clone();
+        let read_limits = read_settings.borrow().limits.read_limits();
         async move {
             let mut in_flight = match in_flight {
                 Some(in_flight) => in_flight,
-                None => activity.begin_when_free().await,
+                None => activity.begin_when_free(is_grpc).await,
             };
             in_flight.observe_admission(request.extensions_mut(), &state);
-            respond(service, request, early, in_flight, &state, is_http2).await
+            respond(service, request, early, in_flight, &state, read_limits, is_http2).await
         }
     }));
     let validator = (!is_http2).then(Http1Validator::new);
@@ -98,26 +106,30 @@ pub(super) async fn serve<S, B>(
     let http = builder(is_http2);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
-    let (mut has_seen_end, mut is_shutting_down) = (false, false);
+    let (mut has_seen_end, mut is_shutting_down, mut is_aged) = (false, false, false);
     loop {
         let ConnectionSettings { limits, is_draining } = *signals.settings.borrow_and_update();
-        let is_ending = is_draining || state.has_last_response();
+        let age_at = limits.max_connection_age.and_then(|age| accepted.checked_add(age));
+        let end_at = age_at.filter(|_| is_aged).and_then(|at| at.checked_add(limits.drain_timeout));
+        let is_ending = is_draining || is_aged || state.has_last_response();
         if is_ending && !has_seen_end {
             has_seen_end = true;
+            activity.finish();
             activity.restart_idle_timeout();
             if is_http2 {
                 is_shutting_down = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
-        activity.limit_unread(limits.body_timeout);
+        let read = limits.read_limits();
+        activity.set_socket_limits(read);
         let idle = match (is_ending, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
         };
         let head = (!is_http2).then_some(limits.head_timeout);
-        let timeouts = Timeouts { idle, head, body: limits.body_timeout };
+        let timeouts = Timeouts { idle, head, read };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -135,18 +147,40 @@ pub(super) async fn serve<S, B>(
                 tracing::debug!(%remote, %error, "connection closed");
                 return;
             }
+            () = due(age_at), if !is_aged => {
+                is_aged = true;
+                open.timed_out(TimeoutKind::Age);
+            }
+            () = due(end_at), if is_aged => {
+                tracing::debug!(%remote, "connection closed after its maximum age and the drain timeout");
+                return;
+            }
             // Polled after the connection, which can begin a request.
-            timeout = activity.timed_out(timeouts) => {
+            expiry = activity.timed_out(timeouts) => {
                 // At a second idle timeout the caller has not reacted to the graceful shutdown.
-                if timeout != TimeoutKind::Idle || is_shutting_down {
-                    tracing::debug!(%remote, ?timeout, "connection timed out");
-                    open.timed_out(timeout);
-                    return;
+                match expiry {
+                    Expiry::Close(timeout) if timeout != TimeoutKind::Idle || is_shutting_down => {
+                        tracing::debug!(%remote, ?timeout, "connection timed out");
+                        if !(is_aged && timeout == TimeoutKind::Idle) {
+                            open.timed_out(timeout);
+                        }
+                        return;
+                    }
+                    Expiry::Close(_) | Expiry::GoAway => {
+                        is_shutting_down = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
-                is_shutting_down = true;
-                connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// Completes at this time. None: never.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -158,13 +192,24 @@ async fn respond<S, B>(
     early: Option<EarlyResponse>,
     in_flight: InFlight,
     state: &ConnectionState,
+    read_limits: ProgressLimits,
     is_http2: bool,
 ) -> Result<Response<DeliveredBody<B>>, Infallible>
 where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes> + Send + 'static,
 {
-    let mut response = service.oneshot(request).await?;
+    let mut responding = pin!(service.oneshot(request));
+    let mut response = match in_flight.is_grpc() {
+        false => responding.await?,
+        true => match timeout(QUIET, responding.as_mut()).await {
+            Ok(response) => response?,
+            Err(_) => {
+                in_flight.response_is_quiet();
+                responding.await?
+            }
+        },
+    };
     let is_unread = early.is_some_and(EarlyResponse::finish);
     let is_last = !is_http2 && (is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -176,13 +221,12 @@ where
         response.headers_mut().remove(header::CONNECTION);
         state.set_last_response();
     }
-    let timeout = response.extensions_mut().remove::<ReadTimeout>();
-    let timeout = timeout.map_or_else(|| in_flight.unread_limit(), |ReadTimeout(timeout)| timeout);
-    Ok(response.map(|body| DeliveredBody::new(body, in_flight, timeout, is_http2)))
+    let read_limits = response.extensions_mut().remove().unwrap_or(read_limits);
+    Ok(response.map(|body| DeliveredBody::new(body, in_flight, read_limits, is_http2)))
 }
 
-fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(is_http2: bool) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor);
     // `Activity` times heads, and distinguishes a late head from an idle connection.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
     builder

@@ -1,9 +1,10 @@
 //! Delivery of response bodies to the caller.
 //!
 //! hyper does not poll a body while the caller grants no HTTP/2 window or reads nothing from its socket, so a timeout
-//! inside the body never fires. Each chunk therefore counts as unread until its last byte is written. The connection's
-//! [`Activity`](super::activity) drops a body whose chunks make no progress, and closes the connection when all
-//! responses in flight are unread and none makes progress.
+//! inside the body never fires. Each chunk therefore counts as unread until its last byte is written, and the clock of
+//! its response runs meanwhile. A response that exceeds a limit is cut: its body is dropped, which releases the upstream,
+//! and its stream is reset. The connection's [`Activity`](super::activity) closes the connection if no other request is
+//! in flight.
 //!
 //! hyper aborts a response as soon as its body fails, and drops bytes that are not written yet. A body that the upstream
 //! ended early therefore fails only once the received part is written: on HTTP/1.1 when the socket is flushed, on HTTP/2
@@ -13,59 +14,77 @@ use std::{
     error::Error,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Waker, ready},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
 use super::{
-    activity::{Expire, InFlight},
+    Lapse, ProgressClock, ProgressLimits,
+    activity::{Cut, Expire, InFlight},
     flush::Flush,
+    stream_task::StreamTask,
 };
 
-/// Number of requests in flight on an HTTP/2 connection above which each response buffers one chunk only.
-const CROWDED: usize = 16;
+/// Unread bytes of a connection above which each response buffers one chunk only. Upstreams' chunks have at most 16 KiB.
+const MAX_UNREAD: usize = 512 * 1024;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Response body whose request is in flight until the caller has read all of it.
-pub(super) struct DeliveredBody<B>(Arc<Delivery<B>>);
+pub(super) struct DeliveredBody<B> {
+    progress: Arc<DeliveryProgress>,
+    body: Arc<Mutex<PendingBody<B>>>,
+}
 
-/// Delivery of one response.
-struct Delivery<B> {
-    progress: Arc<ReadProgress>,
-    body: Mutex<PendingBody<B>>,
+/// Body of a response that can be dropped before its end.
+trait DropBody: Send + Sync {
+    fn drop_body(&self);
 }
 
 struct PendingBody<B> {
-    /// None: expired.
+    /// None: failed or cut.
     body: Option<Pin<Box<B>>>,
     /// Error of the body, kept until all earlier bytes are written.
     error: Option<BoxError>,
-    waker: Option<Waker>,
 }
 
-/// Progress of one response.
-#[derive(Debug)]
-struct ReadProgress {
+/// Progress of one response, which its chunks share.
+struct DeliveryProgress {
     in_flight: InFlight,
-    /// Number of chunks with unread bytes.
-    chunks: AtomicUsize,
-    /// Expiry of the body without progress, in milliseconds since the start of the connection.
-    expires: AtomicU64,
-    /// Maximum time without progress. None: unlimited.
-    timeout: Option<Duration>,
+    body: Weak<dyn DropBody>,
+    unread: Mutex<Unread>,
     /// HTTP/2 only: completes when there are no chunks.
     flush: Option<Flush>,
+    task: Option<StreamTask>,
 }
 
-impl ReadProgress {
+/// Bytes of a response that its caller has not taken.
+#[derive(Debug)]
+struct Unread {
+    /// Number of chunks with unread bytes.
+    chunks: usize,
+    /// True if there were none at the last check.
+    is_quiet: bool,
+    /// Time from which there are such chunks.
+    since: Instant,
+    /// Runs while there are such chunks.
+    clock: ProgressClock,
+    cut: Option<Cut>,
+}
+
+impl DeliveryProgress {
+    fn unread(&self) -> MutexGuard<'_, Unread> {
+        lock(&self.unread)
+    }
+
+    fn has_chunks(&self) -> bool {
+        self.unread().chunks > 0
+    }
+
     fn flush(&self) -> &Flush {
         self.flush.as_ref().unwrap_or_else(|| self.in_flight.socket_flush())
     }
@@ -73,64 +92,115 @@ impl ReadProgress {
     /// Waits until everything is written, after [`Flush::begin`].
     fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
         let flushed = self.flush().poll(cx);
-        let is_written = self.flush.is_some() && self.chunks.load(Ordering::Acquire) == 0;
+        let is_written = self.flush.is_some() && !self.has_chunks();
         if is_written { Poll::Ready(()) } else { flushed }
     }
 
     /// Returns true if the response must not buffer another chunk.
     fn is_full(&self) -> bool {
-        self.flush.is_some()
-            && self.chunks.load(Ordering::Acquire) > 0
-            && self.in_flight.on_connection() > CROWDED
+        self.flush.is_some() && self.in_flight.unread_bytes() >= MAX_UNREAD && self.has_chunks()
     }
 
-    fn record(&self) {
-        self.expires.store(self.in_flight.unread_progress(self.timeout), Ordering::Relaxed);
+    /// Records a chunk that is ready.
+    fn chunk_begins(&self, bytes: usize) {
+        self.in_flight.add_unread_bytes(bytes);
+        let mut unread = self.unread();
+        unread.chunks += 1;
+        if unread.chunks == 1 {
+            unread.is_quiet = false;
+            unread.since = Instant::now();
+            let since = unread.since;
+            unread.clock.start(since);
+            self.in_flight.unread_begins();
+        }
+    }
+
+    /// Records bytes that the caller took.
+    fn taken(&self, bytes: usize) {
+        self.in_flight.remove_unread_bytes(bytes);
+        self.unread().clock.record(bytes, Instant::now());
+    }
+
+    /// Records the end of a chunk, of which `bytes` were not taken.
+    fn chunk_ends(&self, bytes: usize) {
+        self.in_flight.remove_unread_bytes(bytes);
+        let mut unread = self.unread();
+        unread.chunks -= 1;
+        if unread.chunks == 0 {
+            unread.clock.stop(Instant::now());
+            self.in_flight.unread_ends();
+            drop(unread);
+            if let Some(flush) = &self.flush {
+                flush.done();
+            }
+        }
     }
 }
 
-impl<B: Send> Expire for Delivery<B> {
-    fn expire(&self, now: u64) {
-        let ReadProgress { chunks, expires, .. } = &*self.progress;
-        if chunks.load(Ordering::Relaxed) == 0 || now < expires.load(Ordering::Relaxed) {
-            return;
+impl Expire for DeliveryProgress {
+    fn expire(&self, now: Instant) -> Option<Cut> {
+        let mut unread = self.unread();
+        if unread.cut.is_some() {
+            return unread.cut;
         }
-        let (body, waker) = {
-            let mut pending = self.pending();
-            (pending.body.take(), pending.waker.take())
-        };
+        if unread.chunks == 0 && std::mem::replace(&mut unread.is_quiet, true) {
+            self.in_flight.response_is_quiet();
+        }
+        let cut = Cut { lapse: unread.clock.lapse(now)?, since: unread.since, at: now };
+        unread.cut = Some(cut);
+        drop(unread);
+        if let Some(body) = self.body.upgrade() {
+            body.drop_body();
+        }
+        if let Some(task) = &self.task {
+            task.reset();
+        }
+        Some(cut)
+    }
+}
+
+impl<B: Send> DropBody for Mutex<PendingBody<B>> {
+    fn drop_body(&self) {
+        let body = lock(self).body.take();
         drop(body);
-        // hyper polls the body and resets the stream.
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 }
 
-impl<B> Delivery<B> {
-    fn pending(&self) -> MutexGuard<'_, PendingBody<B>> {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl DeliveryProgress {
+    /// Returns the error of a body that was dropped before its end.
+    fn expired(&self) -> BoxError {
+        let message = match self.unread().cut {
+            Some(Cut { lapse: Lapse::Rate, .. }) => "response body read too slowly (min_data_rate)",
+            _ => "response body timed out (body_timeout)",
+        };
+        io::Error::new(io::ErrorKind::TimedOut, message).into()
     }
 }
 
 impl<B: Send + 'static> DeliveredBody<B> {
-    /// `timeout` is the maximum time for which the caller reads nothing while bytes are ready. None: unlimited.
-    pub(super) fn new(body: B, in_flight: InFlight, timeout: Option<Duration>, is_http2: bool) -> Self {
-        let (chunks, expires) = (AtomicUsize::new(0), AtomicU64::new(0));
+    pub(super) fn new(body: B, in_flight: InFlight, limits: ProgressLimits, is_http2: bool) -> Self {
+        let clock = ProgressClock::new(limits);
+        let unread =
+            Mutex::new(Unread { chunks: 0, is_quiet: false, since: Instant::now(), clock, cut: None });
         let flush = is_http2.then(Flush::default);
-        let progress = Arc::new(ReadProgress { in_flight, chunks, expires, timeout, flush });
-        let body = Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None, waker: None });
-        let delivery = Arc::new(Delivery { progress, body });
-        let response: Arc<dyn Expire> = delivery.clone();
-        delivery.progress.in_flight.register_response(&response);
-        Self(delivery)
+        let task = if is_http2 { StreamTask::current() } else { None };
+        let body = Arc::new(Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None }));
+        let weak = Arc::downgrade(&body);
+        let progress = Arc::new(DeliveryProgress { in_flight, body: weak, unread, flush, task });
+        let response: Arc<dyn Expire> = progress.clone();
+        progress.in_flight.register_response(&response);
+        Self { progress, body }
     }
 }
 
 impl<B> Drop for DeliveredBody<B> {
     fn drop(&mut self) {
         // The activity can own another reference at this moment.
-        let body = self.0.pending().body.take();
+        let body = lock(&self.body).body.take();
         drop(body);
     }
 }
@@ -147,30 +217,27 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
-        let Delivery { progress, .. } = &*self.0;
-        let mut pending = self.0.pending();
-        let PendingBody { body, error, waker } = &mut *pending;
-        let Some(body) = body else {
-            let expired = io::Error::new(io::ErrorKind::TimedOut, "response body timed out (body_timeout)");
-            return Poll::Ready(Some(Err(expired.into())));
-        };
-        if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
+        let progress = &self.progress;
+        let mut pending = lock(&self.body);
+        let PendingBody { body, error } = &mut *pending;
         if error.is_none() {
+            let Some(open) = body else { return Poll::Ready(Some(Err(progress.expired()))) };
             if progress.is_full() {
                 progress.flush().begin();
                 ready!(progress.poll_written(cx));
             }
-            match ready!(body.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => {
+            match open.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
                     return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, progress)))));
                 }
-                None => return Poll::Ready(None),
-                Some(Err(failed)) => {
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(failed))) => {
                     progress.flush().begin();
                     *error = Some(failed.into());
+                    // Releases the upstream.
+                    *body = None;
                 }
+                Poll::Pending => return Poll::Pending,
             }
         }
         ready!(progress.poll_written(cx));
@@ -178,28 +245,24 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let pending = self.0.pending();
+        let pending = lock(&self.body);
         pending.error.is_none() && pending.body.as_ref().is_some_and(|body| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.pending().body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
+        lock(&self.body).body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
     }
 }
 
 /// Chunk of a response body, unread until it is dropped.
-#[derive(Debug)]
 pub(super) struct Chunk {
     data: Bytes,
-    progress: Arc<ReadProgress>,
+    progress: Arc<DeliveryProgress>,
 }
 
 impl Chunk {
-    fn new(data: Bytes, progress: &Arc<ReadProgress>) -> Self {
-        progress.record();
-        if progress.chunks.fetch_add(1, Ordering::Relaxed) == 0 {
-            progress.in_flight.unread_begins();
-        }
+    fn new(data: Bytes, progress: &Arc<DeliveryProgress>) -> Self {
+        progress.chunk_begins(data.len());
         Self { data, progress: progress.clone() }
     }
 }
@@ -219,22 +282,17 @@ impl Buf for Chunk {
 
     fn advance(&mut self, count: usize) {
         self.data.advance(count);
-        self.progress.record();
+        self.progress.taken(count);
     }
 
     fn copy_to_bytes(&mut self, count: usize) -> Bytes {
-        self.progress.record();
+        self.progress.taken(count);
         self.data.copy_to_bytes(count)
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if self.progress.chunks.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.progress.in_flight.unread_ends();
-            if let Some(flush) = &self.progress.flush {
-                flush.done();
-            }
-        }
+        self.progress.chunk_ends(self.data.len());
     }
 }

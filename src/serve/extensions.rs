@@ -1,21 +1,6 @@
 //! Response extensions that a service sets for the connection.
 
-use std::{any::Any, fmt, sync::Arc, time::Duration};
-
-/// Response extension: maximum time for which the caller reads nothing while bytes of this response are ready. None:
-/// unlimited. Default: [`HttpLimits::with_body_timeout`](super::HttpLimits::with_body_timeout).
-///
-/// ```
-/// use std::time::Duration;
-/// use http::Response;
-/// use tower_mtls::serve::ReadTimeout;
-///
-/// let mut response = Response::new("a report");
-/// response.extensions_mut().insert(ReadTimeout(Some(Duration::from_secs(5))));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "a value with a meaning of its own")]
-pub struct ReadTimeout(pub Option<Duration>);
+use std::{any::Any, fmt, sync::Arc};
 
 /// Extension of a response that switches protocols: a value that is dropped when the connection closes, such as the
 /// permit of a tunnel.

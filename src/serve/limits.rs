@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ProgressLimits;
 use crate::shared::sealed::Sealed;
 
 /// Limits of the HTTP connections of a server. Replaced at run time through a [`Shared`](crate::Shared): effective on
@@ -20,6 +21,8 @@ pub struct HttpLimits {
     pub(super) head_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) body_timeout: Option<Duration>,
+    pub(super) min_data_rate: usize,
+    pub(super) max_connection_age: Option<Duration>,
     pub(super) drain_timeout: Duration,
 }
 
@@ -29,6 +32,8 @@ impl Default for HttpLimits {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_timeout: Some(Duration::from_secs(60)),
+            min_data_rate: 240,
+            max_connection_age: None,
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -51,6 +56,26 @@ impl HttpLimits {
     pub fn with_body_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.body_timeout = timeout;
         self
+    }
+
+    /// Rate in bytes per second at which callers must read responses. Default: 240. 0: none.
+    ///
+    /// Time counts while bytes are ready that the caller does not take. The rate is required after 5 seconds.
+    pub fn with_min_data_rate(mut self, bytes_per_second: usize) -> Self {
+        self.min_data_rate = bytes_per_second;
+        self
+    }
+
+    /// Age at which a connection drains: an HTTP/2 caller receives GOAWAY, an HTTP/1.1 caller `Connection: close`, and
+    /// the connection is closed after the [drain timeout](Self::with_drain_timeout). Default: None, unlimited.
+    pub fn with_max_connection_age(mut self, age: Option<Duration>) -> Self {
+        self.max_connection_age = age;
+        self
+    }
+
+    /// Returns the limits of reading a response.
+    pub(super) fn read_limits(&self) -> ProgressLimits {
+        ProgressLimits::new(self.body_timeout, self.min_data_rate)
     }
 
     /// Time for requests in flight to finish after the shutdown began. Default: 30 seconds.

@@ -26,6 +26,7 @@
 
 mod activity;
 mod admission;
+mod buffer_budget;
 mod caller_body;
 mod connection;
 mod delivery;
@@ -34,16 +35,20 @@ mod extensions;
 mod flush;
 mod limits;
 mod observer;
+mod progress_clock;
 mod server;
 mod settings;
+mod stream_task;
 mod strict_http1;
 mod watched_io;
 
 pub use self::{
+    buffer_budget::BufferBudget,
     caller_body::CallerBody,
-    extensions::{ReadTimeout, ReleasedOnClose},
+    extensions::ReleasedOnClose,
     limits::HttpLimits,
     observer::{ConnectionObserver, TimeoutKind},
+    progress_clock::{Lapse, ProgressClock, ProgressLimits},
     server::{Serve, serve},
     strict_http1::is_malformed_body,
 };

@@ -52,6 +52,10 @@ pub enum TimeoutKind {
     Head,
     /// The caller did not read its responses in time.
     Unread,
+    /// The caller read its responses at less than the minimum rate.
+    Rate,
+    /// The connection reached its maximum age.
+    Age,
 }
 
 impl TimeoutKind {
@@ -61,6 +65,8 @@ impl TimeoutKind {
             Self::Idle => "idle",
             Self::Head => "head",
             Self::Unread => "unread",
+            Self::Rate => "rate",
+            Self::Age => "age",
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 use tower_service::Service;
 
 use super::{
-    CallerBody, ConnectionObserver, HttpLimits,
+    BufferBudget, CallerBody, ConnectionObserver, HttpLimits,
     activity::Activity,
     connection,
     observer::OpenConnection,
@@ -61,7 +61,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// # fn main() {}
 /// ```
 pub fn serve<S>(listener: MtlsListener, service: S) -> Serve<S> {
-    Serve { listener, service, limits: Shared::default(), observer: None, name: "", shutdown: pending() }
+    let (limits, buffers) = (Shared::default(), BufferBudget::new(usize::MAX));
+    Serve { listener, service, limits, buffers, observer: None, name: "", shutdown: pending() }
 }
 
 /// Future of [`serve`], once awaited.
@@ -70,6 +71,7 @@ pub struct Serve<S, F = Pending<()>> {
     listener: MtlsListener,
     service: S,
     limits: Shared<HttpLimits>,
+    buffers: BufferBudget,
     observer: Option<Arc<dyn ConnectionObserver>>,
     name: &'static str,
     shutdown: F,
@@ -79,6 +81,12 @@ impl<S, F> Serve<S, F> {
     /// Sets the limits of HTTP connections: an [`HttpLimits`], or a [`Shared`] of it that is replaced later.
     pub fn with_limits(mut self, limits: impl Into<Shared<HttpLimits>>) -> Self {
         self.limits = limits.into();
+        self
+    }
+
+    /// Sets the budget of response bytes that callers have not taken, which servers can share. Default: unlimited.
+    pub fn with_buffer_budget(mut self, budget: BufferBudget) -> Self {
+        self.buffers = budget;
         self
     }
 
@@ -102,8 +110,8 @@ impl<S, F> Serve<S, F> {
     where
         G: Future<Output = ()> + Send + 'static,
     {
-        let Self { listener, service, limits, observer, name, shutdown: _ } = self;
-        Serve { listener, service, limits, observer, name, shutdown }
+        let Self { listener, service, limits, buffers, observer, name, shutdown: _ } = self;
+        Serve { listener, service, limits, buffers, observer, name, shutdown }
     }
 }
 
@@ -155,6 +163,16 @@ async fn follow_limits(limits: &Shared<HttpLimits>, control: &ConnectionControl)
     }
 }
 
+/// Pauses accepting while the budget is exceeded.
+async fn pause_above(buffers: &BufferBudget, connections: &Connections) {
+    loop {
+        buffers.exceeded().await;
+        connections.set_paused(true);
+        buffers.available().await;
+        connections.set_paused(false);
+    }
+}
+
 impl<S, F> Serve<S, F> {
     async fn run<B>(self)
     where
@@ -168,12 +186,12 @@ impl<S, F> Serve<S, F> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
         F: Future<Output = ()> + Send + 'static,
     {
-        let Self { mut listener, service, limits, observer, name, shutdown } = self;
+        let Self { mut listener, service, limits, buffers, observer, name, shutdown } = self;
         let connections = CloseOnDrop(listener.connections().clone());
         let (control, signals) = connection_control(*limits.current());
         let mut tasks = JoinSet::new();
         let connection = |stream: MtlsStream, signals: &ConnectionSignals| {
-            let activity = Activity::new(signals.is_draining.clone());
+            let activity = Activity::new(signals.is_draining.clone(), buffers.clone());
             let open = OpenConnection::new(observer.clone());
             connection::serve(stream, service.clone(), activity, signals.clone(), open)
         };
@@ -189,6 +207,7 @@ impl<S, F> Serve<S, F> {
             tokio::select! {
                 () = accepting => {}
                 () = follow_limits(&limits, &control) => {}
+                () = pause_above(&buffers, &connections.0) => {}
                 () = shutdown.as_mut() => {}
             }
         }

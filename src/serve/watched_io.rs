@@ -53,13 +53,12 @@ impl<T> WatchedIo<T> {
     /// Reports a write, flush or shutdown. TLS buffers writes, so only the socket's count shows progress.
     fn report<R>(&mut self, result: Poll<R>) -> Poll<R> {
         let accepted = (self.written)(&self.io);
-        if accepted != self.accepted {
-            self.accepted = accepted;
-            self.activity.written();
-        }
         if result.is_pending() {
-            self.activity.write_blocked();
+            self.activity.write_blocked(accepted);
+        } else if accepted != self.accepted {
+            self.activity.written(accepted);
         }
+        self.accepted = accepted;
         result
     }
 }

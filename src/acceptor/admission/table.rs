@@ -48,6 +48,8 @@ const MAX_ORDERED: usize = 256;
 /// The open connections of one listener, handshakes in progress included.
 pub(crate) struct Connections {
     open: Mutex<Table>,
+    /// True while no connections are accepted.
+    is_paused: watch::Sender<bool>,
     counts: watch::Sender<Counts>,
 }
 
@@ -102,7 +104,8 @@ pub(in crate::acceptor) struct AddressFull;
 
 impl Connections {
     pub(in crate::acceptor) fn new() -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), counts: watch::Sender::default() })
+        let (is_paused, counts) = (watch::Sender::new(false), watch::Sender::default());
+        Arc::new(Self { open: Mutex::default(), is_paused, counts })
     }
 
     /// Adds a connection, and closes another one if three quarters of the limit are reached.
@@ -142,6 +145,18 @@ impl Connections {
         }
         self.publish(&table);
         Ok((state, Place { connections: self.clone(), number, is_handshake: true }))
+    }
+
+    /// Pauses or resumes accepting.
+    #[cfg(feature = "serve")]
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.send_replace(is_paused);
+    }
+
+    /// Waits while accepting is paused.
+    pub(in crate::acceptor) async fn resumed(&self) {
+        // The sender is alive, so this cannot fail.
+        let _ = self.is_paused.subscribe().wait_for(|is_paused| !is_paused).await;
     }
 
     /// Waits until a connection can be added within the limits. Closes others meanwhile.

@@ -1,170 +1,299 @@
 use super::*;
+use crate::serve::ProgressClock;
 
 const IDLE: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(30);
-const HTTP1: Timeouts = Timeouts { idle: IDLE, head: Some(Duration::from_secs(10)), body: Some(BODY) };
-const HTTP2: Timeouts = Timeouts { head: None, ..HTTP1 };
+
+fn http1() -> Timeouts {
+    let read = ProgressLimits::new(Some(BODY), 0);
+    Timeouts { idle: IDLE, head: Some(Duration::from_secs(10)), read }
+}
+
+fn http2() -> Timeouts {
+    Timeouts { head: None, ..http1() }
+}
+
+fn new_activity() -> Arc<Activity> {
+    Activity::new(Arc::default(), BufferBudget::new(usize::MAX))
+}
+
+const fn close(kind: TimeoutKind) -> Expiry {
+    Expiry::Close(kind)
+}
 
 #[tokio::test(start_paused = true)]
 async fn connection_without_request_times_out_after_idle_timeout() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let start = Instant::now();
-    assert_eq!(activity.timed_out(HTTP1).await, TimeoutKind::Idle);
+    assert_eq!(activity.timed_out(http1()).await, close(TimeoutKind::Idle));
     assert_eq!(start.elapsed(), IDLE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn incomplete_head_times_out_after_head_timeout() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let start = Instant::now();
     tokio::time::advance(Duration::from_secs(5)).await;
     activity.received();
     tokio::time::advance(Duration::from_secs(1)).await;
     activity.received();
-    assert_eq!(activity.timed_out(HTTP1).await, TimeoutKind::Head);
+    assert_eq!(activity.timed_out(http1()).await, close(TimeoutKind::Head));
     assert_eq!(start.elapsed(), Duration::from_secs(15));
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_timeout_starts_at_the_end_of_the_request_in_flight() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     let start = Instant::now();
     activity.received();
-    let request = activity.begin(false).unwrap();
+    let request = activity.begin(false, false).unwrap();
     let ended = async {
         tokio::time::sleep(Duration::from_secs(300)).await;
         activity.received();
         drop(request);
     };
-    let (kind, ()) = tokio::join!(activity.timed_out(HTTP1), ended);
-    assert_eq!(kind, TimeoutKind::Idle);
+    let (kind, ()) = tokio::join!(activity.timed_out(http1()), ended);
+    assert_eq!(kind, close(TimeoutKind::Idle));
     let elapsed = start.elapsed();
     assert!((360..=371).contains(&elapsed.as_secs()), "{elapsed:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_timeout_can_be_restarted() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
     tokio::time::advance(Duration::from_secs(50)).await;
     let start = Instant::now();
     activity.restart_idle_timeout();
     assert_eq!(
-        activity.timed_out(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await,
-        TimeoutKind::Idle
+        activity.timed_out(Timeouts { idle: Duration::from_secs(1), ..http1() }).await,
+        close(TimeoutKind::Idle)
     );
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 }
 
-/// Begins a request whose response is unread.
-fn unread(activity: &Arc<Activity>, timeout: Option<Duration>) -> InFlight {
-    let request = activity.begin(false).unwrap();
-    request.unread_begins();
-    request.unread_progress(timeout);
-    request
+/// Response of which nothing is read.
+struct UnreadResponse {
+    in_flight: InFlight,
+    since: Instant,
+    clock: Mutex<ProgressClock>,
+    cut: Mutex<Option<Cut>>,
+}
+
+impl UnreadResponse {
+    fn begin(activity: &Arc<Activity>, limits: ProgressLimits) -> Arc<Self> {
+        let in_flight = activity.begin(false, false).unwrap();
+        in_flight.unread_begins();
+        let mut clock = ProgressClock::new(limits);
+        let since = Instant::now();
+        clock.start(since);
+        let response = Arc::new(Self { in_flight, since, clock: Mutex::new(clock), cut: Mutex::default() });
+        let expiring: Arc<dyn Expire> = response.clone();
+        response.in_flight.register_response(&expiring);
+        response
+    }
+
+    fn stalled(activity: &Arc<Activity>) -> Arc<Self> {
+        Self::begin(activity, ProgressLimits::new(Some(BODY), 0))
+    }
+
+    fn read(&self) {
+        lock(&self.clock).record(1, Instant::now());
+    }
+}
+
+impl Expire for UnreadResponse {
+    fn expire(&self, now: Instant) -> Option<Cut> {
+        let mut cut = lock(&self.cut);
+        if cut.is_none() {
+            *cut = lock(&self.clock).lapse(now).map(|lapse| Cut { lapse, since: self.since, at: now });
+        }
+        *cut
+    }
+}
+
+/// Returns the step and its time in seconds, between checks rounded down.
+async fn expiry(activity: &Activity, timeouts: Timeouts, start: Instant) -> (Expiry, u64) {
+    (activity.timed_out(timeouts).await, start.elapsed().as_secs())
 }
 
 #[tokio::test(start_paused = true)]
-async fn unread_responses_time_out_after_last_progress() {
-    let activity = Activity::new(Arc::default());
+async fn connection_closes_once_all_its_responses_are_cut() {
+    let activity = new_activity();
     let start = Instant::now();
     let responses = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let [first, second] = [(); 2].map(|()| unread(&activity, Some(BODY)));
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        first.unread_progress(Some(BODY));
-        (first, second)
+        let [first, second] = [(); 2].map(|()| UnreadResponse::stalled(&activity));
+        tokio::time::sleep(Duration::from_millis(29_800)).await;
+        first.read();
+        // Reset at its timeout, although the first makes progress.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        assert!(lock(&second.cut).is_some());
+        drop(second);
+        first
     };
-    let (kind, _responses) = tokio::join!(activity.timed_out(HTTP2), responses);
-    assert_eq!((kind, start.elapsed().as_secs()), (TimeoutKind::Unread, 55));
+    let (expiry, _responses) = tokio::join!(activity.timed_out(http2()), responses);
+    assert_eq!(expiry, close(TimeoutKind::Unread));
+    assert!((64..=66).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn unread_responses_do_not_close_connection_with_another_request() {
-    let activity = Activity::new(Arc::default());
+async fn response_that_cannot_be_reset_gets_its_connection_go_away_and_then_an_end() {
+    let activity = new_activity();
     let start = Instant::now();
-    let stalled = unread(&activity, Some(BODY));
+    let _served = activity.begin(false, false).unwrap();
+    let _stuck = UnreadResponse::stalled(&activity);
+    let (step, at) = expiry(&activity, http2(), start).await;
+    assert_eq!(step, Expiry::GoAway);
+    assert!((31..=32).contains(&at), "{at}");
+    let (step, at) = expiry(&activity, http2(), start).await;
+    assert_eq!(step, close(TimeoutKind::Unread));
+    assert!((60..=62).contains(&at), "{at}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_response_does_not_close_a_connection_that_has_served_others_meanwhile() {
+    let activity = new_activity();
+    let unread = UnreadResponse::stalled(&activity);
+    let others = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        drop(activity.begin(false, false).unwrap());
+        tokio::time::sleep(BODY).await;
+        assert!(lock(&unread.cut).is_some());
+        unread.in_flight.unread_ends();
+        drop(unread);
+        Instant::now()
+    };
+    let (step, end) = tokio::join!(activity.timed_out(http2()), others);
+    assert_eq!(step, Expiry::GoAway, "it was not reset");
+    let step = activity.timed_out(http2()).await;
+    assert_eq!((step, end.elapsed()), (close(TimeoutKind::Idle), IDLE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_with_unread_responses_only_is_stalled() {
+    let activity = new_activity();
+    let unread = UnreadResponse::stalled(&activity);
     assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::ZERO));
-    let upload = async {
-        let request = activity.begin(false).unwrap();
-        tokio::time::sleep(Duration::from_secs(100)).await;
-        assert!(matches!(activity.occupancy(), Occupancy::Busy { is_admitted: false, .. }));
-        drop(request);
-    };
-    let (kind, ()) = tokio::join!(activity.timed_out(HTTP2), upload);
-    assert_eq!(kind, TimeoutKind::Unread);
-    assert!((100..=101).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
-    let stalled_for = |activity: &Activity| match activity.occupancy() {
-        Occupancy::Stalled(stalled) => stalled.as_secs(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(stalled_for(&activity), start.elapsed().as_secs());
-    stalled.unread_progress(Some(BODY));
-    assert_eq!(stalled_for(&activity), start.elapsed().as_secs(), "progress");
-    stalled.unread_ends();
-    drop(stalled);
-    let start = Instant::now();
-    assert_eq!((activity.timed_out(HTTP2).await, start.elapsed()), (TimeoutKind::Idle, IDLE));
+    let request = activity.begin(false, false).unwrap();
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert!(matches!(activity.occupancy(), Occupancy::Busy { is_admitted: false, .. }));
+    drop(request);
+    unread.read();
+    assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::from_secs(20)), "progress");
+    unread.in_flight.unread_ends();
+    drop(unread);
+    assert_eq!(activity.occupancy(), Occupancy::Ending);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(activity.occupancy(), Occupancy::Idle(Duration::from_secs(1)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn unread_responses_use_timeout_of_their_route() {
-    for (timeout, expected) in [(Some(Duration::from_secs(5)), 5), (Some(Duration::from_secs(300)), 300)] {
-        let activity = Activity::new(Arc::default());
+async fn reset_response_does_not_end_its_connection() {
+    let activity = new_activity();
+    let served = activity.begin(false, false).unwrap();
+    let unread = UnreadResponse::stalled(&activity);
+    let resetting = async {
+        tokio::time::sleep(BODY + Duration::from_millis(100)).await;
+        assert!(lock(&unread.cut).is_some());
+        unread.in_flight.unread_ends();
+        drop(unread);
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        drop(served);
+    };
+    let start = Instant::now();
+    let (step, ()) = tokio::join!(activity.timed_out(http2()), resetting);
+    assert_eq!(step, close(TimeoutKind::Idle));
+    assert!((390..=393).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_responses_use_limits_of_their_route() {
+    for (limits, expected) in [
+        (ProgressLimits::new(Some(Duration::from_secs(5)), 0), (close(TimeoutKind::Unread), 5)),
+        (ProgressLimits::new(Some(Duration::from_secs(300)), 0), (close(TimeoutKind::Unread), 300)),
+        (ProgressLimits::new(Some(Duration::from_secs(300)), 240), (close(TimeoutKind::Rate), 5)),
+    ] {
+        let activity = new_activity();
         let start = Instant::now();
-        let _response = unread(&activity, timeout);
-        assert_eq!(
-            (activity.timed_out(HTTP1).await, start.elapsed().as_secs()),
-            (TimeoutKind::Unread, expected)
-        );
+        let _response = UnreadResponse::begin(&activity, limits);
+        assert_eq!(expiry(&activity, http1(), start).await, expected);
     }
-    let activity = Activity::new(Arc::default());
-    let _response = unread(&activity, None);
-    let kind = tokio::time::timeout(Duration::from_secs(3_600), activity.timed_out(HTTP1));
+    let activity = new_activity();
+    let _response = UnreadResponse::begin(&activity, ProgressLimits::new(None, 0));
+    let kind = tokio::time::timeout(Duration::from_secs(3_600), activity.timed_out(http1()));
     assert!(kind.await.is_err(), "unlimited");
 }
 
 #[tokio::test(start_paused = true)]
 async fn blocked_socket_times_out_after_body_timeout() {
-    let activity = Activity::new(Arc::default());
+    let activity = new_activity();
+    activity.set_socket_limits(http2().read);
     let start = Instant::now();
     let blocked = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        activity.write_blocked();
+        activity.write_blocked(100);
         tokio::time::sleep(Duration::from_secs(20)).await;
-        activity.written();
-        activity.write_blocked();
-        activity.write_blocked();
+        activity.written(101);
+        activity.write_blocked(101);
+        activity.write_blocked(101);
     };
-    let request = activity.begin(false).unwrap();
-    let (kind, ()) = tokio::join!(activity.timed_out(HTTP2), blocked);
-    assert_eq!((kind, start.elapsed().as_secs()), (TimeoutKind::Unread, 51));
+    let request = activity.begin(false, false).unwrap();
+    let (kind, ()) = tokio::join!(activity.timed_out(http2()), blocked);
+    assert_eq!((kind, start.elapsed().as_secs()), (close(TimeoutKind::Unread), 51));
     drop(request);
 }
 
 #[tokio::test(start_paused = true)]
-async fn http_2_has_no_head_timeout() {
-    let activity = Activity::new(Arc::default());
-    activity.received();
-    assert_eq!(activity.timed_out(HTTP2).await, TimeoutKind::Idle);
+async fn socket_that_accepts_a_byte_a_second_is_too_slow() {
+    let activity = new_activity();
+    activity.set_socket_limits(ProgressLimits::new(Some(BODY), 240));
+    let start = Instant::now();
+    let trickle = async {
+        for accepted in 1_200.. {
+            activity.write_blocked(accepted);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let _request = activity.begin(false, false).unwrap();
+    let step = tokio::select! {
+        step = activity.timed_out(http2()) => step,
+        () = trickle => unreachable!("endless"),
+    };
+    assert_eq!((step, start.elapsed().as_secs()), (close(TimeoutKind::Rate), 10), "1,200 bytes buy 5 s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn limited_requests_wait_for_others_and_do_not_keep_connection_open() {
-    let activity = Activity::new(Arc::default());
-    let start = Instant::now();
-    let mut responses: Vec<_> = std::iter::from_fn(|| activity.begin(true)).collect();
+async fn http_2_has_no_head_timeout() {
+    let activity = new_activity();
+    activity.received();
+    assert_eq!(activity.timed_out(http2()).await, close(TimeoutKind::Idle));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limited_requests_wait_for_others() {
+    let activity = new_activity();
+    let mut responses: Vec<_> = std::iter::from_fn(|| activity.begin(true, false)).collect();
     assert_eq!(responses.len(), MAX_REQUESTS);
-    assert!(activity.begin(false).is_some(), "not limited");
-    for response in &responses {
-        response.unread_begins();
-        response.unread_progress(Some(BODY));
-    }
+    assert!(activity.begin(false, false).is_some(), "not limited");
     let waiting = tokio::spawn({
         let activity = activity.clone();
-        async move { activity.begin_when_free().await }
+        async move { activity.begin_when_free(false).await }
     });
-    assert_eq!((activity.timed_out(HTTP2).await, start.elapsed()), (TimeoutKind::Unread, BODY));
+    tokio::time::sleep(BODY).await;
     assert!(!waiting.is_finished());
     responses.pop();
     waiting.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn quiet_grpc_exchanges_are_not_limited() {
+    let activity = new_activity();
+    for is_grpc in [true, false] {
+        let requests: Vec<_> = (0..MAX_REQUESTS).map(|_| activity.begin(true, is_grpc).unwrap()).collect();
+        assert!(activity.begin(true, is_grpc).is_none());
+        for request in &requests {
+            request.response_is_quiet();
+        }
+        assert_eq!(activity.begin(true, is_grpc).is_some(), is_grpc);
+    }
 }

@@ -5,8 +5,9 @@
 
 mod deadline;
 mod download;
+mod exchange_activity;
 mod future;
-mod idle_timer;
+mod lazy_timer;
 mod settings;
 mod upload;
 
@@ -16,23 +17,20 @@ mod tests;
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
-use tower_mtls::request::is_grpc;
+use tower_mtls::{request::is_grpc, serve::ProgressLimits};
 
-pub(crate) use self::{download::Download, settings::Bounds, upload::Upload};
-use self::{
-    future::BoundedFuture,
-    idle_timer::{IdleTimer, Progress},
+pub(crate) use self::{
+    download::{Download, StreamIdleTimeout},
+    settings::Bounds,
+    upload::{Upload, UploadTimeout},
 };
+use self::{exchange_activity::ExchangeActivity, future::BoundedFuture, upload::UploadClock};
 use super::forward_error::ForwardError;
-
-/// Minimum `body_timeout` of gRPC requests.
-const MIN_GRPC_BODY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 impl<S> Layer<S> for Bounds {
     type Service = Bounded<S>;
@@ -67,15 +65,16 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Some(permit) = self.bounds.acquire() else { return BoundedFuture::rejected() };
-        // A gRPC request stays open while only its response makes progress, and both can pause for longer.
-        let progress = is_grpc(&request).then(Progress::new);
-        let min_timeout = if progress.is_some() { MIN_GRPC_BODY_TIMEOUT } else { Duration::ZERO };
-        let timeout = self.bounds.limits.body_timeout.map(|timeout| timeout.max(min_timeout));
-        let idle_timer = timeout.map(|timeout| IdleTimer::new(timeout, progress.clone()));
+        let limits = &self.bounds.limits;
+        let stream_idle_timeout = limits.stream_idle_timeout;
+        let progress = ProgressLimits::new(limits.body_timeout, limits.min_data_rate);
+        let has_limits = stream_idle_timeout.is_some() || progress.is_limited();
+        let activity = has_limits.then(|| ExchangeActivity::new(is_grpc(&request)));
+        let clock =
+            activity.clone().map(|activity| UploadClock::new(progress, stream_idle_timeout, activity));
         let (head, body) = request.into_parts();
-        let (body, upload_end) =
-            Upload::new(body, self.bounds.limits.first_byte_timeout.is_some(), idle_timer);
+        let (body, upload_end) = Upload::new(body, limits.first_byte_timeout.is_some(), clock);
         let response = self.inner.call(Request::from_parts(head, body));
-        BoundedFuture::new(response, permit, upload_end, &self.bounds, progress)
+        BoundedFuture::new(response, permit, upload_end, &self.bounds, activity)
     }
 }

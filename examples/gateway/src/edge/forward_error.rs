@@ -7,6 +7,7 @@ use tower_mtls::{
     serve::is_malformed_body,
 };
 
+use super::bounds::{StreamIdleTimeout, UploadTimeout};
 use crate::config::RateLimitKey;
 
 /// Reason for which a routed request has no upstream response.
@@ -17,8 +18,8 @@ pub(crate) enum ForwardError {
     FirstByteTimeout,
     /// The exchange did not complete in time.
     RequestTimeout,
-    /// The caller did not send the rest of the body in time.
-    BodyTimeout,
+    /// The rest of the request's body did not arrive in time.
+    Upload(UploadTimeout),
     /// The route's maximum number of requests is in flight.
     TooManyRequests,
     /// The request is over a rate limit, which allows the next one after this time.
@@ -42,7 +43,8 @@ impl ForwardError {
             Self::Upstream(error) => error.kind().as_str(),
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::RequestTimeout => "request_timeout",
-            Self::BodyTimeout => "body_timeout",
+            Self::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => "body_timeout",
+            Self::Upload(UploadTimeout::Idle) => StreamIdleTimeout::CODE,
             Self::TooManyRequests => "too_many_requests_in_flight",
             Self::RateLimited { .. } => "rate_limited",
         }
@@ -52,8 +54,10 @@ impl ForwardError {
     pub(crate) fn is_caller_fault(&self) -> bool {
         match self {
             Self::Upstream(error) => is_malformed_body(error),
-            Self::BodyTimeout | Self::TooManyRequests | Self::RateLimited { .. } => true,
-            Self::FirstByteTimeout | Self::RequestTimeout => false,
+            Self::Upload(UploadTimeout::Stall | UploadTimeout::Rate)
+            | Self::TooManyRequests
+            | Self::RateLimited { .. } => true,
+            Self::FirstByteTimeout | Self::RequestTimeout | Self::Upload(UploadTimeout::Idle) => false,
         }
     }
 
@@ -69,7 +73,7 @@ impl fmt::Display for ForwardError {
             Self::Upstream(error) => write!(f, "{error}{}", causes(error)),
             Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
-            Self::BodyTimeout => f.write_str("request body timed out (body_timeout)"),
+            Self::Upload(timeout) => f.write_str(timeout.message()),
             Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
             Self::RateLimited { by, .. } => {
                 write!(f, "too many requests by this {} (rate_limit)", by.as_str())

@@ -11,11 +11,14 @@ use tower_mtls::{
     MtlsListener, ServerTls, Shared,
     acceptor::ListenerLimits,
     serve,
-    serve::{CallerBody, HttpLimits},
+    serve::{BufferBudget, CallerBody, HttpLimits},
 };
 
-use super::metrics::ListenerMetrics;
+use super::{buffers, metrics::ListenerMetrics};
 use crate::config::Limits;
+
+/// Name of the management listener.
+const MANAGEMENT: &str = "management";
 
 /// Bound listener and its connections. Dropping it closes all of them.
 #[derive(Debug)]
@@ -51,17 +54,25 @@ impl Listener {
         let listener_limits = Shared::new(listener_limits(limits));
         let listener = MtlsListener::new(tcp, tls.clone(), listener_limits.clone())?;
         let local = listener.local_addr();
+        // The management listener responds above the limit too.
+        let budget = (name != MANAGEMENT).then(|| buffers::budget(limits.max_buffered_bytes));
         let http_limits = Shared::new(http_limits(limits));
         let (drain, drained) = oneshot::channel::<Infallible>();
         let serving = serve(listener, service)
             .with_name(name)
             .with_limits(http_limits.clone())
             .with_observer(ListenerMetrics::new(name))
+            .with_buffer_budget(budget.clone().unwrap_or_else(|| BufferBudget::new(usize::MAX)))
             .with_graceful_shutdown(async {
                 // Ends when the sender is dropped.
                 let _ = drained.await;
             });
-        let task = tokio::spawn(serving.into_future());
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = serving.into_future() => {}
+                never = buffers::report(budget) => match never {},
+            }
+        });
         Ok(Self { requested: address, local, tls, listener_limits, http_limits, drain: Some(drain), task })
     }
 
@@ -79,6 +90,7 @@ impl Listener {
         self.tls.replace(tls);
         self.listener_limits.replace(listener_limits(limits));
         self.http_limits.replace(http_limits(limits));
+        buffers::budget(limits.max_buffered_bytes);
     }
 
     /// Stops accepting, waits for requests in flight within the drain timeout, and closes all connections.
@@ -110,5 +122,7 @@ fn http_limits(limits: &Limits) -> HttpLimits {
         .with_head_timeout(limits.head_timeout)
         .with_idle_timeout(limits.idle_timeout)
         .with_body_timeout(limits.request.body_timeout)
+        .with_min_data_rate(limits.request.min_data_rate)
+        .with_max_connection_age(limits.max_connection_age)
         .with_drain_timeout(limits.drain_timeout)
 }

@@ -1,13 +1,14 @@
 //! Callers' connections: the listener, its limits, and the bounds of routes. Imports `config` only.
 
 mod bounds;
+mod buffers;
 mod forward_error;
 mod limits;
 mod listener;
 mod metrics;
 
 pub(crate) use self::{
-    bounds::{Bounded, Bounds, Download, Upload},
+    bounds::{Bounded, Bounds, Download, StreamIdleTimeout, Upload, UploadTimeout},
     forward_error::ForwardError,
     limits::{ConnectionLimit, caller_limit, management_limit, upstream_connections},
     listener::Listener,

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tower_mtls::{outbound::ClientErrorKind, request::grpc_error};
 
-use crate::edge::ForwardError;
+use crate::edge::{ForwardError, UploadTimeout};
 use tower_mtls::serve::is_malformed_body;
 
 /// Returns a problem response. Title and code must not need JSON escapes.
@@ -108,8 +108,12 @@ pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Byte
             (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable")
         }
         ForwardError::Upstream(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
-        ForwardError::FirstByteTimeout | ForwardError::RequestTimeout => GATEWAY_TIMEOUT,
-        ForwardError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+        ForwardError::FirstByteTimeout
+        | ForwardError::RequestTimeout
+        | ForwardError::Upload(UploadTimeout::Idle) => GATEWAY_TIMEOUT,
+        ForwardError::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => {
+            (StatusCode::REQUEST_TIMEOUT, "Request timeout")
+        }
         ForwardError::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
     };
     problem(status, title, error.code())

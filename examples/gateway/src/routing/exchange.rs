@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -12,6 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::route::RouteFacts;
+use crate::edge::StreamIdleTimeout;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One request, from its head to the end of its response body; counted on drop.
 #[derive(Debug)]
@@ -32,6 +35,17 @@ impl Exchange {
 
     pub(super) fn set_status(&mut self, status: StatusCode) {
         self.status = Some(status);
+    }
+
+    /// Logs and counts a response that a timeout of the gateway ended.
+    #[cold]
+    fn cut(&self, error: &BoxError) {
+        if error.is::<StreamIdleTimeout>() {
+            let (code, RouteFacts { path: route, upstream, metrics, .. }) =
+                (StreamIdleTimeout::CODE, &*self.facts);
+            tracing::warn!(code, route, upstream, "{error}");
+            metrics.failed(code);
+        }
     }
 }
 
@@ -57,15 +71,29 @@ impl<B> ExchangeBody<B> {
     }
 }
 
-impl<B: Body> Body for ExchangeBody<B> {
+impl<B> Body for ExchangeBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map_err(|error| {
+                let error = error.into();
+                if let Some(exchange) = this.exchange {
+                    exchange.cut(&error);
+                }
+                error
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {

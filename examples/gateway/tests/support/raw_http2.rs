@@ -52,6 +52,14 @@ pub fn request(stream: u32, method: &str, path: &str, ends: bool) -> Vec<u8> {
     frame(HEADERS, flags, stream, &block)
 }
 
+/// A complete request without a message that claims to be gRPC.
+pub fn grpc(stream: u32, path: &str) -> Vec<u8> {
+    let request = request(stream, "POST", path, true);
+    let content_type = [&[0x0f, 0x10, 16], &b"application/grpc"[..]].concat();
+    let block = [&request[9..], &content_type].concat();
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+}
+
 /// `GET` of this path.
 pub fn get(stream: u32, path: &str) -> Vec<u8> {
     request(stream, "GET", path, true)

@@ -16,7 +16,7 @@ use super::{
     super::{Http1Validator, scanner::Scanner},
     streams::{Random, valid},
 };
-use crate::serve::{activity::Activity, observer::OpenConnection, watched_io::WatchedIo};
+use crate::serve::{BufferBudget, activity::Activity, observer::OpenConnection, watched_io::WatchedIo};
 
 /// Serves a stream, sent in pieces of this size, with hyper. Returns target and body length of each complete request,
 /// and the responses.
@@ -26,7 +26,7 @@ async fn served(stream: &[u8], piece: usize, is_validated: bool) -> (Vec<(String
     let io = TokioIo::new(WatchedIo::new(
         socket,
         |_| 0,
-        Activity::new(Arc::default()),
+        Activity::new(Arc::default(), BufferBudget::new(usize::MAX)),
         validator,
         OpenConnection::new(None),
     ));
@@ -152,7 +152,7 @@ async fn violation_in_head_gets_400_at_any_split() {
 #[tokio::test]
 async fn bytes_after_upgrade_are_not_validated() {
     let (mut caller, socket) = tokio::io::duplex(64);
-    let activity = Activity::new(Arc::default());
+    let activity = Activity::new(Arc::default(), BufferBudget::new(usize::MAX));
     let mut io = WatchedIo::new(
         socket,
         |_| 0,

@@ -1,18 +1,21 @@
 //! Response bodies within [`Bounds`](super::Bounds).
 
 use std::{
-    io,
+    error, fmt, io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use super::{
     deadline::{Deadline, DeadlineState},
-    idle_timer::Progress,
+    exchange_activity::ExchangeActivity,
+    lazy_timer::LazyTimer,
     settings::Permit,
 };
 
@@ -21,7 +24,7 @@ pin_project! {
     pub(crate) struct Download<B> {
         #[pin]
         kind: Kind<B>,
-        progress: Option<Progress>,
+        clock: Option<DownloadClock>,
     }
 }
 
@@ -34,26 +37,78 @@ pin_project! {
     }
 }
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+type Error = Box<dyn error::Error + Send + Sync>;
+
+/// Error of a response whose exchange had no bytes for `stream_idle_timeout`.
+#[derive(Debug)]
+pub(crate) struct StreamIdleTimeout;
+
+impl StreamIdleTimeout {
+    /// Stable code of the error.
+    pub(crate) const CODE: &str = "stream_idle_timeout";
+}
+
+impl fmt::Display for StreamIdleTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("response without bytes timed out (stream_idle_timeout)")
+    }
+}
+
+impl error::Error for StreamIdleTimeout {}
+
+/// Deadline of a response body without bytes.
+pub(super) struct DownloadClock {
+    timeout: Duration,
+    activity: ExchangeActivity,
+    /// Time from which the upstream is awaited.
+    since: Option<Instant>,
+    timer: LazyTimer,
+}
+
+impl DownloadClock {
+    pub(super) fn new(timeout: Duration, activity: ExchangeActivity, timer: LazyTimer) -> Self {
+        Self { timeout, activity, since: None, timer }
+    }
+
+    /// Records bytes of the upstream.
+    fn record(&mut self, bytes: usize) {
+        self.since = None;
+        if bytes > 0 {
+            self.activity.record(Instant::now());
+        }
+    }
+
+    /// The caller waits for bytes; ready at the deadline.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        loop {
+            let deadline = self.activity.last().max(since).checked_add(self.timeout);
+            let Some(deadline) = deadline else { return Poll::Pending };
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            ready!(self.timer.poll_until(deadline, cx));
+        }
+    }
+}
 
 impl<B: Body + Send + 'static> Download<B> {
     /// A body whose permit is kept elsewhere.
     pub(super) fn without_permit(body: B) -> Self {
-        Self { kind: Kind::Free { body, permit: None }, progress: None }
+        Self { kind: Kind::Free { body, permit: None }, clock: None }
     }
 
-    /// Each frame counts as `progress`.
     pub(super) fn new(
         body: B,
         permit: Permit,
         deadline: Option<Instant>,
-        progress: Option<Progress>,
+        clock: Option<DownloadClock>,
     ) -> Self {
         let kind = match deadline {
             None => Kind::Free { body, permit: Some(permit) },
             Some(at) => Kind::Timed { deadline: Deadline::new(Box::pin(body), permit, at) },
         };
-        Self { kind, progress }
+        Self { kind, clock }
     }
 }
 
@@ -81,10 +136,18 @@ where
                 body.as_mut().poll_frame(cx)
             }
         };
-        if let (Poll::Ready(Some(Ok(_))), Some(progress)) = (&frame, this.progress) {
-            progress.record();
+        match (frame, this.clock) {
+            (Poll::Ready(frame), clock) => {
+                if let (Some(Ok(frame)), Some(clock)) = (&frame, clock) {
+                    clock.record(frame.data_ref().map_or(1, Buf::remaining));
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            (Poll::Pending, Some(clock)) => {
+                clock.poll_timeout(cx).map(|()| Some(Err(StreamIdleTimeout.into())))
+            }
+            (Poll::Pending, None) => Poll::Pending,
         }
-        frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,15 +8,16 @@ use std::{
 use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
-use tower_mtls::serve::{ReadTimeout, ReleasedOnClose};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower_mtls::serve::{ProgressLimits, ReleasedOnClose};
 
 use super::{
     super::forward_error::ForwardError,
-    download::Download,
-    idle_timer::Progress,
+    download::{Download, DownloadClock},
+    exchange_activity::ExchangeActivity,
+    lazy_timer::LazyTimer,
     settings::{Bounds, Permit},
-    upload::{Stalled, UploadEnd},
+    upload::UploadEnd,
 };
 
 pin_project! {
@@ -28,11 +29,12 @@ pin_project! {
         permit: Option<Permit>,
         upload_end: UploadEnd,
         first_byte_timeout: Option<Duration>,
-        #[pin]
-        first_byte_timer: Option<Sleep>,
+        first_byte_deadline: Option<Instant>,
+        first_byte_timer: LazyTimer,
         deadline: Option<Instant>,
-        read_timeout: Option<Duration>,
-        progress: Option<Progress>,
+        read_limits: ProgressLimits,
+        stream_idle_timeout: Option<Duration>,
+        activity: Option<ExchangeActivity>,
         #[pin]
         deadline_timer: Option<Sleep>,
     }
@@ -44,7 +46,7 @@ impl<F> BoundedFuture<F> {
         permit: Permit,
         upload_end: UploadEnd,
         bounds: &Bounds,
-        progress: Option<Progress>,
+        activity: Option<ExchangeActivity>,
     ) -> Self {
         let deadline = bounds.limits.request_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Self {
@@ -52,10 +54,12 @@ impl<F> BoundedFuture<F> {
             permit: Some(permit),
             upload_end,
             first_byte_timeout: bounds.limits.first_byte_timeout,
-            first_byte_timer: None,
+            first_byte_deadline: None,
+            first_byte_timer: LazyTimer::default(),
             deadline,
-            read_timeout: bounds.limits.body_timeout.into_iter().chain(bounds.limits.request_timeout).min(),
-            progress,
+            read_limits: bounds.read_limits(),
+            stream_idle_timeout: bounds.limits.stream_idle_timeout,
+            activity,
             deadline_timer: deadline.map(sleep_until),
         }
     }
@@ -66,10 +70,12 @@ impl<F> BoundedFuture<F> {
             permit: None,
             upload_end: UploadEnd::Reached,
             first_byte_timeout: None,
-            first_byte_timer: None,
+            first_byte_deadline: None,
+            first_byte_timer: LazyTimer::default(),
             deadline: None,
-            read_timeout: None,
-            progress: None,
+            read_limits: ProgressLimits::new(None, 0),
+            stream_idle_timeout: None,
+            activity: None,
             deadline_timer: None,
         }
     }
@@ -101,18 +107,23 @@ where
                         return Poll::Ready(Ok(Response::from_parts(head, Download::without_permit(body))));
                     }
                     if !body.is_end_stream() {
-                        head.extensions.insert(ReadTimeout(*this.read_timeout));
+                        head.extensions.insert(*this.read_limits);
                     }
-                    let progress = this.progress.take();
-                    if let Some(progress) = &progress {
-                        progress.record();
+                    let activity = this.activity.take();
+                    if let Some(activity) = &activity {
+                        activity.response_begins();
                     }
-                    let body = Download::new(body, permit, *this.deadline, progress);
+                    let timer = std::mem::take(this.first_byte_timer);
+                    let clock = activity.zip(*this.stream_idle_timeout);
+                    let clock = clock.map(|(activity, timeout)| DownloadClock::new(timeout, activity, timer));
+                    let body = Download::new(body, permit, *this.deadline, clock);
                     Ok(Response::from_parts(head, body))
                 }
-                // The stalled upload caused the error.
-                Err(_) if this.upload_end.is_stalled() => Err(ForwardError::BodyTimeout),
-                Err(error) => Err(error.into()),
+                // The timeout of the upload caused the error.
+                Err(error) => match this.upload_end.timeout() {
+                    Some(timeout) => Err(ForwardError::Upload(timeout)),
+                    None => Err(error.into()),
+                },
             });
         }
         if let Some(deadline_timer) = this.deadline_timer.as_pin_mut()
@@ -122,18 +133,16 @@ where
         }
         if let UploadEnd::Pending(end) = this.upload_end {
             // A receive error means that the body has ended.
-            if let Ok(Stalled) = ready!(Pin::new(end).poll(cx)) {
-                return Poll::Ready(Err(ForwardError::BodyTimeout));
+            if let Ok(timeout) = ready!(Pin::new(end).poll(cx)) {
+                return Poll::Ready(Err(ForwardError::Upload(timeout)));
             }
             *this.upload_end = UploadEnd::Reached;
         }
         let Some(first_byte_timeout) = *this.first_byte_timeout else { return Poll::Pending };
-        if this.first_byte_timer.is_none() {
-            this.first_byte_timer.set(Some(sleep(first_byte_timeout)));
+        if this.first_byte_deadline.is_none() {
+            *this.first_byte_deadline = Instant::now().checked_add(first_byte_timeout);
         }
-        match this.first_byte_timer.as_pin_mut() {
-            Some(first_byte_timer) => first_byte_timer.poll(cx).map(|()| Err(ForwardError::FirstByteTimeout)),
-            None => Poll::Pending,
-        }
+        let Some(deadline) = *this.first_byte_deadline else { return Poll::Pending };
+        this.first_byte_timer.poll_until(deadline, cx).map(|()| Err(ForwardError::FirstByteTimeout))
     }
 }

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use tower_mtls::serve::ProgressLimits;
+
 use crate::config::RequestLimits;
 
 /// Layer with the bounds of one route.
@@ -22,6 +24,12 @@ pub(crate) struct Bounds {
 pub(super) struct Permit(Arc<AtomicUsize>);
 
 impl Bounds {
+    /// Returns the limits of reading a response.
+    pub(super) fn read_limits(&self) -> ProgressLimits {
+        let stall = self.limits.body_timeout.into_iter().chain(self.limits.request_timeout).min();
+        ProgressLimits::new(stall, self.limits.min_data_rate)
+    }
+
     /// Acquires a permit. None: the route is at its limit.
     pub(super) fn acquire(&self) -> Option<Permit> {
         let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, future::pending, pin::Pin, sync::atomic::Ordering};
+use std::{convert::Infallible, future::pending, pin::Pin, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, Version};
@@ -9,7 +9,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::*;
 use crate::config::RequestLimits;
-use tower_mtls::serve::{ReadTimeout, ReleasedOnClose};
+use tower_mtls::serve::{ProgressLimits, ReleasedOnClose};
 
 impl From<Infallible> for ForwardError {
     fn from(never: Infallible) -> Self {
@@ -56,6 +56,8 @@ fn bounds(first_byte: Option<u64>, request: Option<u64>, max_requests: Option<us
         first_byte_timeout: first_byte.map(Duration::from_secs),
         request_timeout: request.map(Duration::from_secs),
         body_timeout: None,
+        stream_idle_timeout: None,
+        min_data_rate: 0,
         ..RequestLimits::default()
     };
     Bounds { limits, max_requests, in_flight: Arc::default() }
@@ -165,56 +167,107 @@ async fn response_carries_the_shorter_of_its_timeouts() {
             Ok::<_, Infallible>(Response::new(Slow::new(1, true)))
         }));
         let response = service.oneshot(Request::new(Empty::new())).await.unwrap();
-        let ReadTimeout(timeout) = *response.extensions().get::<ReadTimeout>().unwrap();
-        assert_eq!(timeout, expected.map(Duration::from_secs));
+        let limits = *response.extensions().get::<ProgressLimits>().unwrap();
+        assert_eq!(limits, ProgressLimits::new(expected.map(Duration::from_secs), 0));
     }
 }
 
+/// Limits of both directions, in seconds.
+fn progress_bounds(body: u64, min_data_rate: usize, stream_idle: Option<u64>) -> Bounds {
+    let mut bounds = with_body_timeout(Some(Duration::from_secs(body)), bounds(None, None, None));
+    bounds.limits.min_data_rate = min_data_rate;
+    bounds.limits.stream_idle_timeout = stream_idle.map(Duration::from_secs);
+    bounds
+}
+
 #[tokio::test(start_paused = true)]
-async fn upload_without_progress_is_aborted_and_grpc_after_five_minutes_at_the_earliest() {
-    for (version, content_type, body_timeout, expected) in [
-        (Version::HTTP_11, "text/plain", 60, 160),
-        (Version::HTTP_2, "text/plain", 60, 160),
-        (Version::HTTP_2, "application/grpc", 60, 400),
-        (Version::HTTP_2, "application/grpc+proto", 60, 400),
-        (Version::HTTP_2, "application/grpc", 600, 700),
-        (Version::HTTP_2, "application/grpc-web", 60, 160),
-        (Version::HTTP_11, "application/grpc", 60, 160),
-        (Version::HTTP_11, "application/grpc+proto", 60, 160),
+async fn upload_without_progress_is_aborted_and_grpc_after_the_stream_idle_timeout() {
+    use UploadTimeout::{Idle, Rate, Stall};
+    for (version, content_type, body_timeout, rate, expected) in [
+        (Version::HTTP_11, "text/plain", 60, 0, (160, Stall)),
+        (Version::HTTP_2, "text/plain", 60, 0, (160, Stall)),
+        (Version::HTTP_2, "text/plain", 60, 1, (105, Rate)),
+        (Version::HTTP_2, "text/plain", 60, 240, (5, Rate)),
+        (Version::HTTP_2, "application/grpc", 60, 240, (400, Idle)),
+        (Version::HTTP_2, "application/grpc+proto", 60, 0, (400, Idle)),
+        (Version::HTTP_2, "application/grpc", 600, 0, (400, Idle)),
+        (Version::HTTP_2, "application/grpc-web", 60, 0, (160, Stall)),
+        (Version::HTTP_11, "application/grpc", 60, 0, (160, Stall)),
+        (Version::HTTP_11, "application/grpc+proto", 60, 0, (160, Stall)),
     ] {
-        let limits = with_body_timeout(Some(body_timeout * SECOND), bounds(None, None, None));
+        let limits = progress_bounds(body_timeout, rate, Some(300));
         let bounded = limits.layer(service_fn(silent::<Slow>));
         let request = Request::builder().version(version).header("content-type", content_type);
         let start = Instant::now();
         let result = bounded.oneshot(request.body(Slow::new(100, false)).unwrap());
         let result = tokio::time::timeout(3_600 * SECOND, result).await.expect("a limit");
-        assert!(matches!(result, Err(ForwardError::BodyTimeout)), "{content_type} {version:?}");
-        assert_eq!(start.elapsed().as_secs(), expected, "{content_type} {version:?}");
+        let Err(ForwardError::Upload(timeout)) = result else { panic!("{content_type} {version:?}") };
+        assert_eq!((start.elapsed().as_secs(), timeout), expected, "{content_type} {version:?}");
         assert_eq!(limits.in_flight.load(Ordering::Relaxed), 0);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn silent_grpc_request_stays_open_while_its_response_makes_progress() {
-    let limits = with_body_timeout(Some(60 * SECOND), bounds(None, None, None));
-    let (aborted, mut aborts) = tokio::sync::mpsc::unbounded_channel();
+/// Sends a request of `sent` bytes that stays open to an upstream that responds at once with `received` bytes. Returns
+/// the times at which each body failed, in seconds.
+async fn open_exchange(
+    limits: &Bounds,
+    content_type: &str,
+    sent: usize,
+    received: usize,
+) -> [Option<u64>; 2] {
+    let (aborted_tx, aborted) = tokio::sync::oneshot::channel();
+    let aborted_tx = std::sync::Mutex::new(Some(aborted_tx));
     let service = limits.layer(service_fn(|request: Request<Upload<Slow>>| {
-        let aborted = aborted.clone();
+        let aborted_tx = aborted_tx.lock().unwrap().take().unwrap();
         tokio::spawn(async move {
             assert!(request.into_body().collect().await.is_err());
-            aborted.send(Instant::now())
+            aborted_tx.send(Instant::now())
         });
-        std::future::ready(Ok::<_, Infallible>(Response::new(Slow::new(1_000, false))))
+        std::future::ready(Ok::<_, Infallible>(Response::new(Slow::new(received, false))))
     }));
-    let request = Request::builder().version(Version::HTTP_2).header("content-type", "application/grpc");
+    let request = Request::builder().version(Version::HTTP_2).header("content-type", content_type);
     let start = Instant::now();
-    let response = service.oneshot(request.body(Slow::new(1, false)).unwrap()).await.unwrap();
-    let mut reading = std::pin::pin!(response.into_body().collect());
-    let aborted = tokio::select! {
-        _ = &mut reading => unreachable!("the response never ends"),
-        aborted = aborts.recv() => aborted.unwrap(),
-    };
-    assert_eq!((aborted - start).as_secs(), 1_300, "five minutes after the last frame of the response");
+    let response = service.oneshot(request.body(Slow::new(sent, false)).unwrap()).await.unwrap();
+    let reading = tokio::spawn(async move {
+        let error = response.into_body().collect().await.unwrap_err();
+        assert!(error.is::<StreamIdleTimeout>(), "{error}");
+        Instant::now()
+    });
+    let seconds = |at: Instant| (at - start).as_secs();
+    let ended = async { (aborted.await.unwrap(), reading.await.unwrap()) };
+    match tokio::time::timeout(10_000 * SECOND, ended).await {
+        Ok((sent, received)) => [Some(seconds(sent)), Some(seconds(received))],
+        Err(_) => [None; 2],
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn exchange_ends_once_both_directions_are_silent_for_the_stream_idle_timeout() {
+    for content_type in ["application/grpc", "text/plain"] {
+        for (stream_idle, sent, received, expected) in [
+            (Some(300), 1, 1_000, Some(1_300)),
+            (Some(300), 1_000, 1, Some(1_300)),
+            (Some(300), 0, 0, Some(300)),
+            (None, 1, 1, None),
+        ] {
+            let limits = progress_bounds(60, 240, stream_idle);
+            let [aborted, failed] = open_exchange(&limits, content_type, sent, received).await;
+            assert_eq!(failed, expected, "{content_type}: {sent} {received}");
+            assert_eq!(aborted, expected.map(|at| at + 1), "after the response, which reports the reason");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_that_is_not_read_is_not_silent() {
+    let limits = progress_bounds(60, 0, Some(300));
+    let service = limits.layer(service_fn(async |_: Request<Upload<Empty<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Slow::new(3, true)))
+    }));
+    let mut body = service.oneshot(Request::new(Empty::new())).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    sleep(3_600 * SECOND).await;
+    assert_eq!(body.collect().await.unwrap().to_bytes().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

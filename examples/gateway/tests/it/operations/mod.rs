@@ -5,6 +5,7 @@ mod in_flight;
 mod limits;
 mod management;
 mod rate_limits;
+mod progress;
 mod reload;
 mod slow_callers;
 mod unread;

@@ -1,0 +1,120 @@
+//! Requests in flight, which count in the activity of their connection.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, atomic::Ordering},
+};
+
+use http::Extensions;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Activity, Expire, lock};
+use crate::{
+    acceptor::ConnectionState,
+    request::captured::observe_admission,
+    serve::{ReleasedOnClose, admission::RequestAdmission, flush::Flush},
+};
+
+/// A request in flight; it ends when this is dropped.
+pub(in crate::serve) struct InFlight {
+    pub(super) activity: Arc<Activity>,
+    pub(super) admission: Option<Arc<RequestAdmission>>,
+    pub(super) permit: Mutex<Option<OwnedSemaphorePermit>>,
+    pub(super) is_grpc: bool,
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InFlight")
+    }
+}
+
+impl InFlight {
+    /// Observes the admission of the request, which ends with it.
+    pub(in crate::serve) fn observe_admission(
+        &mut self,
+        extensions: &mut Extensions,
+        connection: &Arc<ConnectionState>,
+    ) {
+        let admission = RequestAdmission::new(self.activity.clone(), connection.clone());
+        self.admission = Some(admission.clone());
+        observe_admission(extensions, admission);
+    }
+
+    /// See [`Activity::switch_to_tunnel`].
+    pub(in crate::serve) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
+        self.activity.switch_to_tunnel(value);
+    }
+
+    pub(in crate::serve) fn is_grpc(&self) -> bool {
+        self.is_grpc
+    }
+
+    /// Records that no bytes of the response are ready for a while, or that the caller has read them. gRPC exchanges can
+    /// be quiet for long, so they do not count as [limited](MAX_REQUESTS) from then on.
+    pub(in crate::serve) fn response_is_quiet(&self) {
+        if self.is_grpc {
+            let permit = lock(&self.permit).take();
+            drop(permit);
+        }
+    }
+
+    /// Returns the response bytes that the connection's caller has not taken.
+    pub(in crate::serve) fn unread_bytes(&self) -> usize {
+        self.activity.unread_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::serve) fn add_unread_bytes(&self, bytes: usize) {
+        self.activity.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.activity.buffers.add(bytes);
+    }
+
+    pub(in crate::serve) fn remove_unread_bytes(&self, bytes: usize) {
+        self.activity.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.activity.buffers.remove(bytes);
+    }
+
+    /// Returns the flush of the connection's socket.
+    pub(in crate::serve) fn socket_flush(&self) -> &Flush {
+        &self.activity.flush
+    }
+
+    /// Registers a response, which is cut if the caller does not read it.
+    pub(in crate::serve) fn register_response(&self, response: &Arc<dyn Expire>) {
+        let mut responses = self.activity.responses();
+        // Bounds the list by the number of open responses.
+        if responses.len() == responses.capacity() {
+            responses.retain(|response| response.strong_count() > 0);
+        }
+        responses.push(Arc::downgrade(response));
+    }
+
+    /// Records that a response has unread bytes.
+    pub(in crate::serve) fn unread_begins(&self) {
+        if self.activity.unread.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.activity.unread_since.store(self.activity.elapsed(), Ordering::Relaxed);
+        }
+    }
+
+    /// Records that a response has no more unread bytes.
+    pub(in crate::serve) fn unread_ends(&self) {
+        self.activity.unread.fetch_sub(1, Ordering::Relaxed);
+        self.response_is_quiet();
+    }
+
+    /// Returns true if the connection closes after its requests in flight.
+    pub(in crate::serve) fn is_draining(&self) -> bool {
+        self.activity.is_draining.load(Ordering::Acquire)
+            || self.activity.is_finishing.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(admission) = &self.admission {
+            admission.end();
+        }
+        self.activity.idle_since.store(self.activity.elapsed(), Ordering::Relaxed);
+        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

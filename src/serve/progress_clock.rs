@@ -1,0 +1,164 @@
+//! Clock of the progress that a caller owes: bytes of a request that its upstream would read, or bytes of a response
+//! that are ready.
+//!
+//! The clock runs only while the caller owes bytes. Two deadlines follow from it: stall, the time without any byte, and
+//! rate, an allowance of running time that bytes refill. Time is an argument.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Running time before a data rate is required.
+const RATE_GRACE: Duration = Duration::from_secs(5);
+
+/// Maximum allowance without a stall timeout.
+const MAX_ALLOWANCE: Duration = Duration::from_secs(60);
+
+/// Limits of a caller's progress in one direction of a stream. As an extension of a response: limits of reading it, in
+/// place of the [server's](super::HttpLimits).
+///
+/// ```
+/// use std::time::Duration;
+/// use http::Response;
+/// use tower_mtls::serve::ProgressLimits;
+///
+/// let mut response = Response::new("a report");
+/// response.extensions_mut().insert(ProgressLimits::new(Some(Duration::from_secs(5)), 0));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgressLimits {
+    stall: Option<Duration>,
+    min_rate: usize,
+}
+
+impl ProgressLimits {
+    /// `stall` is the maximum time without any byte; None: unlimited. `min_rate` is the minimum rate in bytes per second,
+    /// required after 5 seconds; 0: none.
+    pub fn new(stall: Option<Duration>, min_rate: usize) -> Self {
+        Self { stall, min_rate }
+    }
+
+    /// Returns true if there is a limit.
+    pub fn is_limited(&self) -> bool {
+        self.stall.is_some() || self.min_rate > 0
+    }
+
+    /// Returns the maximum time without any byte.
+    pub(super) fn stall(&self) -> Option<Duration> {
+        self.stall
+    }
+}
+
+/// Limit that a caller exceeded.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokio::time::Instant;
+/// use tower_mtls::serve::{Lapse, ProgressClock, ProgressLimits};
+///
+/// let (start, minute) = (Instant::now(), Duration::from_secs(60));
+/// let mut clock = ProgressClock::new(ProgressLimits::new(Some(minute), 0));
+/// clock.start(start);
+/// assert_eq!(clock.deadline(), Some((start + minute, Lapse::Stall)));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lapse {
+    /// No byte in time.
+    Stall,
+    /// Fewer bytes than the minimum rate.
+    Rate,
+}
+
+/// Clock of one direction of a stream.
+///
+/// Deadlines only move later, so a timer that fires early can be set again. The allowance of the rate is at most the
+/// time without any byte, so that an early burst does not buy hours.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokio::time::Instant;
+/// use tower_mtls::serve::{Lapse, ProgressClock, ProgressLimits};
+///
+/// let (start, second) = (Instant::now(), Duration::from_secs(1));
+/// let mut clock = ProgressClock::new(ProgressLimits::new(Some(60 * second), 240));
+/// clock.start(start); // the caller owes bytes
+/// clock.record(480, start + second);
+/// assert_eq!(clock.lapse(start + 6 * second), None);
+/// assert_eq!(clock.lapse(start + 7 * second), Some(Lapse::Rate));
+/// clock.stop(start + 2 * second); // the caller owes nothing
+/// assert_eq!(clock.lapse(start + 3_600 * second), None);
+/// ```
+#[derive(Debug, Clone)]
+pub struct ProgressClock {
+    limits: ProgressLimits,
+    /// Time from which running time is subtracted from the allowance. None: stopped.
+    since: Option<Instant>,
+    /// Start of the current run, or its last byte.
+    silent_since: Option<Instant>,
+    /// Running time until the rate is too low.
+    allowance: Duration,
+}
+
+impl ProgressClock {
+    /// Returns a stopped clock.
+    pub fn new(limits: ProgressLimits) -> Self {
+        Self { limits, since: None, silent_since: None, allowance: RATE_GRACE }
+    }
+
+    /// Replaces the limits.
+    pub(super) fn set_limits(&mut self, limits: ProgressLimits) {
+        self.limits = limits;
+    }
+
+    /// Runs the clock: the caller owes bytes. No effect on a running clock.
+    pub fn start(&mut self, now: Instant) {
+        if self.since.is_none() {
+            (self.since, self.silent_since) = (Some(now), Some(now));
+        }
+    }
+
+    /// Stops the clock: the caller owes nothing.
+    pub fn stop(&mut self, now: Instant) {
+        self.settle(now);
+        self.since = None;
+    }
+
+    /// Records bytes from the caller, or taken by it. No bytes are not progress.
+    pub fn record(&mut self, bytes: usize, now: Instant) {
+        if bytes == 0 {
+            return;
+        }
+        self.settle(now);
+        self.silent_since = Some(now);
+        if self.limits.min_rate > 0 {
+            let nanos = (bytes as u64).saturating_mul(1_000_000_000) / self.limits.min_rate as u64;
+            let most = self.limits.stall.unwrap_or(MAX_ALLOWANCE).max(RATE_GRACE);
+            self.allowance = self.allowance.saturating_add(Duration::from_nanos(nanos)).min(most);
+        }
+    }
+
+    /// Returns the time at which a running clock exceeds a limit, unless bytes arrive before.
+    pub fn deadline(&self) -> Option<(Instant, Lapse)> {
+        let (since, silent_since) = (self.since?, self.silent_since?);
+        let stall =
+            self.limits.stall.and_then(|stall| Some((silent_since.checked_add(stall)?, Lapse::Stall)));
+        let rate = (self.limits.min_rate > 0).then(|| (since + self.allowance, Lapse::Rate));
+        stall.into_iter().chain(rate).min_by_key(|(at, _)| *at)
+    }
+
+    /// Returns the limit that a running clock has exceeded.
+    pub fn lapse(&self, now: Instant) -> Option<Lapse> {
+        self.deadline().filter(|(at, _)| *at <= now).map(|(_, lapse)| lapse)
+    }
+
+    fn settle(&mut self, now: Instant) {
+        if let Some(since) = &mut self.since {
+            self.allowance = self.allowance.saturating_sub(now.saturating_duration_since(*since));
+            *since = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
