@@ -187,6 +187,8 @@ pub mod proxy;
 pub mod reload;
 #[cfg(feature = "inbound")]
 pub mod request;
+#[cfg(test)]
+mod serve;
 mod shared;
 
 #[cfg(test)]

@@ -1,0 +1,1 @@
+mod http2_frames;
