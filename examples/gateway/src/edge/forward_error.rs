@@ -16,6 +16,8 @@ pub(crate) enum ForwardError {
     RequestTimeout,
     /// The caller did not send the rest of the body in time.
     BodyTimeout,
+    /// The request's body is larger than the route permits.
+    BodyTooLarge,
     /// The route's maximum number of requests is in flight.
     TooManyRequests,
 }
@@ -35,6 +37,7 @@ impl ForwardError {
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::BodyTimeout => "body_timeout",
+            Self::BodyTooLarge => "body_too_large",
             Self::TooManyRequests => "too_many_requests_in_flight",
         }
     }
@@ -43,7 +46,7 @@ impl ForwardError {
     pub(crate) fn is_caller_fault(&self) -> bool {
         match self {
             Self::Upstream(error) => is_malformed_body(error),
-            Self::BodyTimeout | Self::TooManyRequests => true,
+            Self::BodyTimeout | Self::BodyTooLarge | Self::TooManyRequests => true,
             Self::FirstByteTimeout | Self::RequestTimeout => false,
         }
     }
@@ -61,6 +64,7 @@ impl fmt::Display for ForwardError {
             Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
             Self::BodyTimeout => f.write_str("request body timed out (body_timeout)"),
+            Self::BodyTooLarge => f.write_str("request body is too large (max_body_size)"),
             Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
         }
     }

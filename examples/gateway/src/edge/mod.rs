@@ -2,6 +2,7 @@
 
 mod activity;
 mod body;
+mod body_limit;
 mod bounds;
 mod connection;
 mod delivery;
@@ -18,6 +19,7 @@ mod watched_io;
 
 pub(crate) use self::{
     body::CallerBody,
+    body_limit::{BodyLimit, BodyLimitLayer, LimitedBody},
     bounds::{Bounded, Bounds, Download, Upload},
     connection::MAX_HEAD,
     forward_error::ForwardError,

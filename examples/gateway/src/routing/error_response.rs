@@ -92,6 +92,7 @@ pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Byte
         ForwardError::Upstream(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
         ForwardError::FirstByteTimeout | ForwardError::RequestTimeout => GATEWAY_TIMEOUT,
         ForwardError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+        ForwardError::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
         ForwardError::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
     };
     problem(status, title, error.code())

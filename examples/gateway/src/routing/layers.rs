@@ -12,12 +12,12 @@ use super::{
     policy::RoutePolicy,
     unverified::{Unverified, UnverifiedLayer},
 };
-use crate::edge::{Bounded, Bounds, CallerBody, Upload};
+use crate::edge::{BodyLimit, BodyLimitLayer, Bounded, Bounds, CallerBody, LimitedBody, Upload};
 
 /// HTTP client shared by all routes.
-pub(crate) type Client = MtlsClient<ProxyBody<Upload<CallerBody>>>;
+pub(crate) type Client = MtlsClient<ProxyBody<Upload<LimitedBody<CallerBody>>>>;
 
-type ToUpstream = Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>;
+type ToUpstream = BodyLimit<Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>>;
 
 /// The layers of a route, by the kind of its policy.
 #[derive(Debug, Clone)]
@@ -48,13 +48,15 @@ impl RouteLayers {
     /// 1. the policy, which authorizes the caller;
     /// 2. the counter of certificates that were admitted without verification;
     /// 3. the choices of a policy document: identity and upstream;
-    /// 4. the timeouts and the concurrency limit of the route;
-    /// 5. the reverse proxy: path and headers of the upstream request;
-    /// 6. retries of idempotent requests;
-    /// 7. the client identity, and the client.
+    /// 4. the maximum size of the body;
+    /// 5. the timeouts and the concurrency limit of the route;
+    /// 6. the reverse proxy: path and headers of the upstream request;
+    /// 7. retries of idempotent requests;
+    /// 8. the client identity, and the client.
     pub(crate) fn service(self, policy: &RoutePolicy, host: Option<&str>, path: &str) -> RouteService {
         let Self { is_shadow, forwarding, bounds, proxy, identity, client } = self;
         let to_upstream = ServiceBuilder::new()
+            .layer(BodyLimitLayer::new(bounds.limits.max_body_size))
             .layer(bounds)
             .layer(proxy)
             .retry(RetryIdempotent::default())

@@ -5,6 +5,7 @@ mod early;
 mod flow;
 mod framing;
 mod large;
+mod max_size;
 mod trailers;
 mod truncated;
 mod upstreams;
