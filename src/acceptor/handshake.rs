@@ -1,11 +1,11 @@
 use crate::shared::Shared;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsAcceptor;
 
-use super::{MtlsStream, ServerTls, counted::Counted};
+use super::{MtlsStream, ServerTls, connection_state::ConnectionState, connections::Place, socket::Socket};
 
 /// TLS acceptor for own accept loops.
 ///
@@ -80,6 +80,17 @@ impl MtlsAcceptor {
     ///
     /// The handshake fails, or takes longer than the timeout ([`io::ErrorKind::TimedOut`]).
     pub async fn accept(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<MtlsStream> {
+        self.accept_at(socket, Arc::new(ConnectionState::new(remote)), None).await
+    }
+
+    /// Completes the handshake on a connection that has a place in its listener's table.
+    pub(super) async fn accept_at(
+        &self,
+        socket: TcpStream,
+        state: Arc<ConnectionState>,
+        place: Option<Place>,
+    ) -> io::Result<MtlsStream> {
+        let remote = state.remote();
         // Failures show at the first use of the socket.
         let _ = socket.set_nodelay(true);
         let options = SockRef::from(&socket);
@@ -88,7 +99,8 @@ impl MtlsAcceptor {
         let _ = options.set_tcp_notsent_lowat(MAX_UNSENT);
         let local = socket.local_addr().ok();
         let tls = TlsAcceptor::from(self.tls.load().config.clone());
-        let accepted = match time::timeout(self.timeout, tls.accept(Counted::new(socket))).await {
+        let accepted = match time::timeout(self.timeout, tls.accept(Socket::new(socket, state, place))).await
+        {
             Ok(accepted) => accepted,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake timed out")),
         };

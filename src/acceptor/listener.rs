@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,7 +21,11 @@ use tokio::{
 };
 
 use super::{
-    MtlsAcceptor, MtlsStream, ServerTls, handshake::DEFAULT_TIMEOUT, pending_handshakes::PendingHandshakes,
+    MtlsAcceptor, MtlsStream, ServerTls,
+    connection_state::ConnectionState,
+    connections::{Connections, Place},
+    handshake::DEFAULT_TIMEOUT,
+    pending_handshakes::PendingHandshakes,
 };
 
 /// Limits on unauthenticated connections.
@@ -107,6 +112,7 @@ impl ListenerLimits {
 pub struct MtlsListener {
     finished: mpsc::Receiver<MtlsStream>,
     local: SocketAddr,
+    connections: Arc<Connections>,
     /// Dropping it ends the accepting task.
     stop: oneshot::Sender<Infallible>,
     accepting: AbortOnDrop,
@@ -185,8 +191,9 @@ impl MtlsListener {
         let acceptor = MtlsAcceptor::new(tls).with_timeout(limits.handshake_timeout);
         let (stop, stopped) = oneshot::channel();
         let incoming = Incoming { tcp, stopped, left: None };
-        let accepting = tokio::spawn(accept_all(incoming, acceptor, sender));
-        Ok(Self { finished, local, stop, accepting: AbortOnDrop(accepting.abort_handle()) })
+        let connections = Connections::new();
+        let accepting = tokio::spawn(accept_all(incoming, acceptor, sender, connections.clone()));
+        Ok(Self { finished, local, connections, stop, accepting: AbortOnDrop(accepting.abort_handle()) })
     }
 
     /// Returns the next connection with a completed handshake, and its remote address.
@@ -206,6 +213,12 @@ impl MtlsListener {
         }
     }
 
+    /// The open connections, handshakes in progress included.
+    #[cfg(feature = "serve")]
+    pub(crate) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
     /// The bound address.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
@@ -214,7 +227,7 @@ impl MtlsListener {
     /// Closes the socket, and returns the connections that exist by then: in the operating system's queue, with a
     /// handshake in progress, or not yet accepted.
     pub fn drain(self) -> DrainingListener {
-        let Self { finished, local: _, stop, accepting } = self;
+        let Self { finished, local: _, connections: _, stop, accepting } = self;
         drop(stop);
         DrainingListener { finished, _accepting: accepting }
     }
@@ -298,7 +311,12 @@ impl Incoming {
 
 /// Accepts until it is stopped, with a task for each handshake; then closes the socket and waits for handshakes in
 /// progress. Dropping the future aborts them.
-async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::Sender<MtlsStream>) {
+async fn accept_all(
+    mut incoming: Incoming,
+    tls: MtlsAcceptor,
+    finished: mpsc::Sender<MtlsStream>,
+    connections: Arc<Connections>,
+) {
     let mut handshakes = JoinSet::new();
     let mut pending_handshakes = PendingHandshakes::default();
     while let Some(accepted) = incoming.next().await {
@@ -328,7 +346,8 @@ async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::S
                 permit
             }
         };
-        pending_handshakes.push(handshakes.spawn(handshake(tls.clone(), socket, remote, permit)));
+        let (state, place) = connections.add(remote);
+        pending_handshakes.push(handshakes.spawn(handshake(tls.clone(), socket, state, place, permit)));
     }
     drop((incoming, finished));
     while handshakes.join_next().await.is_some() {}
@@ -337,11 +356,12 @@ async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::S
 async fn handshake(
     tls: MtlsAcceptor,
     socket: TcpStream,
-    remote: SocketAddr,
+    state: Arc<ConnectionState>,
+    place: Place,
     permit: OwnedPermit<MtlsStream>,
 ) {
     // A failure has been logged; dropping the socket closes the connection.
-    if let Ok(stream) = tls.accept(socket, remote).await {
+    if let Ok(stream) = tls.accept_at(socket, state, Some(place)).await {
         permit.send(stream);
     }
 }

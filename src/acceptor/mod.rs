@@ -54,7 +54,8 @@
 pub mod axum;
 #[cfg(feature = "axum-server")]
 mod axum_server;
-mod counted;
+mod connection_state;
+mod connections;
 mod handshake;
 mod listener;
 mod pending_handshakes;
@@ -62,11 +63,14 @@ mod server_tls;
 mod server_tls_builder;
 mod server_tls_error;
 mod sni;
+mod socket;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
 mod verifier;
 
+#[cfg(feature = "serve")]
+pub(crate) use self::{connection_state::Closing, connections::Connections};
 pub use self::{
     handshake::MtlsAcceptor,
     listener::{DrainingListener, ListenerLimits, MtlsListener},

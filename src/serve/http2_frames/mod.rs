@@ -5,8 +5,8 @@
 //!
 //! - A connection ends by GOAWAY with `ENHANCE_YOUR_CALM` when the caller sends frames of a [`FloodKind`] faster than
 //!   their [`Rate`](rate::Rate).
-//! - [`CallerFrames::is_within_head`] is true while a header block or a frame other than DATA is incomplete. hyper
-//!   decodes frames only as a whole, and no other frame may interrupt a header block.
+//! - [`CallerFrames::head_since`] is the begin of an incomplete header block or frame other than DATA, whose time is
+//!   limited. hyper decodes frames only as a whole, and no other frame may interrupt a header block.
 
 mod flood;
 mod rate;
@@ -36,6 +36,7 @@ pub(super) struct CallerFrames {
     detector: FloodDetector,
     flood: Option<FloodKind>,
     has_ended: bool,
+    head_since: Option<Instant>,
 }
 
 impl CallerFrames {
@@ -46,6 +47,7 @@ impl CallerFrames {
             detector: FloodDetector::new(max_head_size, now),
             flood: None,
             has_ended: false,
+            head_since: None,
         }
     }
 
@@ -54,7 +56,7 @@ impl CallerFrames {
     /// Returns the number of bytes before the end: all of them, unless they contain a flood. Then the connection ends
     /// after the frame that exceeds the rate, so that hyper has no incomplete frame.
     pub(super) fn scan(&mut self, bytes: &[u8], written: u64, now: impl Fn() -> Instant) -> usize {
-        let mut at = 0;
+        let (mut at, mut is_new_head) = (0, self.head_since.is_none());
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             if self.flood.is_some() && self.scanner.is_between_frames() {
                 self.has_ended = true;
@@ -68,6 +70,12 @@ impl CallerFrames {
                 let sent = Sent { bytes: written, now: &now };
                 self.flood = self.flood.or_else(|| self.detector.record(head, is_empty, sent));
             }
+            is_new_head |= !self.is_within_head();
+        }
+        match self.is_within_head() {
+            true if is_new_head => self.head_since = Some(now()),
+            true => {}
+            false => self.head_since = None,
         }
         if self.flood.is_some() && self.scanner.is_between_frames() {
             self.has_ended = true;
@@ -85,8 +93,12 @@ impl CallerFrames {
         self.has_ended
     }
 
-    /// Returns true while the preface, a header block or a frame other than DATA is incomplete.
-    pub(super) fn is_within_head(&self) -> bool {
+    /// Returns the time since which the preface, a header block or a frame other than DATA is incomplete.
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        self.head_since
+    }
+
+    fn is_within_head(&self) -> bool {
         self.detector.is_within_block() || self.scanner.is_within_control_frame()
     }
 

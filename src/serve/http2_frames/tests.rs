@@ -257,13 +257,45 @@ fn head_is_incomplete_until_the_end_of_its_block() {
     ] {
         let mut connection = Connection::new();
         assert_eq!(connection.scan(bytes), bytes.len());
-        assert_eq!(connection.frames.is_within_head(), expected, "{name}");
+        assert_eq!(connection.frames.head_since().is_some(), expected, "{name}");
     }
     let now = Instant::now();
     let mut frames = CallerFrames::new(MAX_HEAD_SIZE, now);
-    assert!(!frames.is_within_head());
+    assert_eq!(frames.head_since(), None);
     frames.scan(&PREFACE[..23], 0, || now);
-    assert!(frames.is_within_head(), "part of the preface");
+    assert_eq!(frames.head_since(), Some(now), "part of the preface");
     frames.scan(&PREFACE[23..], 0, || now);
-    assert!(!frames.is_within_head(), "preface");
+    assert_eq!(frames.head_since(), None, "preface");
+}
+
+#[test]
+fn time_of_a_head_starts_with_its_first_byte() {
+    let open = frame(HEADERS, 0, 1, &[0; 30]);
+    let continuation = frame(CONTINUATION, 0, 1, &[0; 30]);
+    let last = frame(CONTINUATION, END_HEADERS, 1, &[0; 30]);
+    let mut connection = Connection::new();
+    let start = connection.now;
+    // (Bytes, seconds after the start at which the open head began).
+    for (second, (bytes, expected)) in [
+        (&open[..20], Some(0)),
+        (&open[20..], Some(0)),
+        (&continuation[..5], Some(0)),
+        (&[&continuation[5..], &last[..10]].concat(), Some(0)),
+        // The next head begins in the same bytes.
+        (&[&last[10..], &open[..3]].concat(), Some(4)),
+        (&[&open[3..], &last[..]].concat(), None),
+        (&[&open[..], &last, &open, &last[..9]].concat(), Some(6)),
+        (&last[9..], None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        connection.now = start + second as u32 * SECOND;
+        connection.scan(bytes);
+        assert_eq!(
+            connection.frames.head_since(),
+            expected.map(|second| start + second * SECOND),
+            "{second}"
+        );
+    }
 }

@@ -6,12 +6,12 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use http::Request;
 use tower::{ServiceExt, service_fn};
-use tower_mtls::ServerTls;
+use tower_mtls::{ServerTls, serve::CallerBody};
 
 use crate::{
     build::Endpoint,
     config::{Diagnostic, Limits, RequestLimits, Severity},
-    edge::{self, CallerBody, ConnectionLimit, Listener},
+    edge::{self, ConnectionLimit, Listener},
     routing::{self, RoutingSnapshot},
 };
 

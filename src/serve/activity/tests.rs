@@ -2,14 +2,13 @@ use super::*;
 
 const IDLE: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(30);
-const HTTP1: Timeouts = Timeouts { idle: IDLE, head: Some(Duration::from_secs(10)), body: Some(BODY) };
-const HTTP2: Timeouts = Timeouts { head: None, ..HTTP1 };
+const TIMEOUTS: Timeouts = Timeouts { idle: IDLE, head: Duration::from_secs(10), body: Some(BODY) };
 
 #[tokio::test(start_paused = true)]
 async fn connection_without_request_times_out_after_idle_timeout() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
-    assert_eq!(activity.timed_out(HTTP1).await, TimeoutKind::Idle);
+    assert_eq!(activity.timed_out(TIMEOUTS).await, TimeoutKind::Idle);
     assert_eq!(start.elapsed(), IDLE);
 }
 
@@ -21,8 +20,47 @@ async fn incomplete_head_times_out_after_head_timeout() {
     activity.received();
     tokio::time::advance(Duration::from_secs(1)).await;
     activity.received();
-    assert_eq!(activity.timed_out(HTTP1).await, TimeoutKind::Head);
+    assert_eq!(activity.timed_out(TIMEOUTS).await, TimeoutKind::Head);
     assert_eq!(start.elapsed(), Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn incomplete_header_block_times_out_beside_requests_in_flight() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    let _request = activity.begin(false).unwrap();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    activity.set_block_since(Some(Instant::now().into_std()));
+    // Another request does not restart the time.
+    let _other = activity.begin(false).unwrap();
+    assert_eq!(activity.timed_out(TIMEOUTS).await, TimeoutKind::Head);
+    assert_eq!(start.elapsed(), Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn complete_header_block_does_not_time_out() {
+    let activity = Activity::new(Arc::default());
+    let start = Instant::now();
+    activity.set_block_since(Some(start.into_std()));
+    tokio::time::advance(Duration::from_secs(9)).await;
+    activity.set_block_since(None);
+    assert_eq!(activity.timed_out(TIMEOUTS).await, TimeoutKind::Idle);
+    assert_eq!(start.elapsed(), IDLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn flood_ends_the_connection_within_a_second() {
+    let activity = Activity::new(Arc::default());
+    let _request = activity.begin(false).unwrap();
+    let start = Instant::now();
+    let flood = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        activity.flood_begins(FloodKind::Ping);
+        activity.flood_begins(FloodKind::Settings);
+    };
+    let (kind, ()) = tokio::join!(activity.timed_out(TIMEOUTS), flood);
+    assert_eq!(kind, TimeoutKind::Flood);
+    assert_eq!(start.elapsed(), Duration::from_millis(1_400));
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,7 +74,7 @@ async fn idle_timeout_starts_at_the_end_of_the_request_in_flight() {
         activity.received();
         drop(request);
     };
-    let (kind, ()) = tokio::join!(activity.timed_out(HTTP1), ended);
+    let (kind, ()) = tokio::join!(activity.timed_out(TIMEOUTS), ended);
     assert_eq!(kind, TimeoutKind::Idle);
     let elapsed = start.elapsed();
     assert!((360..=371).contains(&elapsed.as_secs()), "{elapsed:?}");
@@ -49,7 +87,7 @@ async fn idle_timeout_can_be_restarted() {
     let start = Instant::now();
     activity.restart_idle_timeout();
     assert_eq!(
-        activity.timed_out(Timeouts { idle: Duration::from_secs(1), ..HTTP1 }).await,
+        activity.timed_out(Timeouts { idle: Duration::from_secs(1), ..TIMEOUTS }).await,
         TimeoutKind::Idle
     );
     assert_eq!(start.elapsed(), Duration::from_secs(1));
@@ -74,7 +112,7 @@ async fn unread_responses_time_out_after_last_progress() {
         first.unread_progress(Some(BODY));
         (first, second)
     };
-    let (kind, _responses) = tokio::join!(activity.timed_out(HTTP2), responses);
+    let (kind, _responses) = tokio::join!(activity.timed_out(TIMEOUTS), responses);
     assert_eq!((kind, start.elapsed().as_secs()), (TimeoutKind::Unread, 55));
 }
 
@@ -90,7 +128,7 @@ async fn unread_responses_do_not_close_connection_with_another_request() {
         assert_eq!(activity.idle_for(), None);
         drop(request);
     };
-    let (kind, ()) = tokio::join!(activity.timed_out(HTTP2), upload);
+    let (kind, ()) = tokio::join!(activity.timed_out(TIMEOUTS), upload);
     assert_eq!(kind, TimeoutKind::Unread);
     assert!((100..=101).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()));
@@ -99,7 +137,7 @@ async fn unread_responses_do_not_close_connection_with_another_request() {
     stalled.unread_ends();
     drop(stalled);
     let start = Instant::now();
-    assert_eq!((activity.timed_out(HTTP2).await, start.elapsed()), (TimeoutKind::Idle, IDLE));
+    assert_eq!((activity.timed_out(TIMEOUTS).await, start.elapsed()), (TimeoutKind::Idle, IDLE));
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,13 +147,13 @@ async fn unread_responses_use_timeout_of_their_route() {
         let start = Instant::now();
         let _response = unread(&activity, timeout);
         assert_eq!(
-            (activity.timed_out(HTTP1).await, start.elapsed().as_secs()),
+            (activity.timed_out(TIMEOUTS).await, start.elapsed().as_secs()),
             (TimeoutKind::Unread, expected)
         );
     }
     let activity = Activity::new(Arc::default());
     let _response = unread(&activity, None);
-    let kind = tokio::time::timeout(Duration::from_secs(3_600), activity.timed_out(HTTP1));
+    let kind = tokio::time::timeout(Duration::from_secs(3_600), activity.timed_out(TIMEOUTS));
     assert!(kind.await.is_err(), "unlimited");
 }
 
@@ -132,7 +170,7 @@ async fn blocked_socket_times_out_after_body_timeout() {
         activity.write_blocked();
     };
     let request = activity.begin(false).unwrap();
-    let (kind, ()) = tokio::join!(activity.timed_out(HTTP2), blocked);
+    let (kind, ()) = tokio::join!(activity.timed_out(TIMEOUTS), blocked);
     assert_eq!((kind, start.elapsed().as_secs()), (TimeoutKind::Unread, 51));
     drop(request);
 }
@@ -141,7 +179,7 @@ async fn blocked_socket_times_out_after_body_timeout() {
 async fn http_2_has_no_head_timeout() {
     let activity = Activity::new(Arc::default());
     activity.received();
-    assert_eq!(activity.timed_out(HTTP2).await, TimeoutKind::Idle);
+    assert_eq!(activity.timed_out(TIMEOUTS).await, TimeoutKind::Idle);
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +197,7 @@ async fn limited_requests_wait_for_others_and_do_not_keep_connection_open() {
         let activity = activity.clone();
         async move { activity.begin_when_free().await }
     });
-    assert_eq!((activity.timed_out(HTTP2).await, start.elapsed()), (TimeoutKind::Unread, BODY));
+    assert_eq!((activity.timed_out(TIMEOUTS).await, start.elapsed()), (TimeoutKind::Unread, BODY));
     assert!(!waiting.is_finished());
     responses.pop();
     waiting.await.unwrap();

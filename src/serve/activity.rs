@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{bounds::TunnelPermit, flush::Flush};
+use super::{ReleasedOnClose, TimeoutKind, flush::Flush, http2_frames::FloodKind};
 
 /// Maximum number of concurrent limited requests of a connection. A request to an HTTP/1.1 upstream buffers about
 /// 110 KiB.
@@ -29,6 +29,9 @@ const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 /// Minimum time with unread responses after which a connection counts as idle.
 const STALLED: Duration = Duration::from_millis(100);
 
+/// Maximum time for which a connection ends after a flood.
+const FLOOD_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// No limit, in milliseconds.
 const UNLIMITED: u64 = u64::MAX;
 
@@ -37,8 +40,8 @@ const UNLIMITED: u64 = u64::MAX;
 pub(super) struct Timeouts {
     /// Without a request.
     pub(super) idle: Duration,
-    /// From the first to the last byte of a request's head. None over HTTP/2.
-    pub(super) head: Option<Duration>,
+    /// From the first to the last byte of a request's head.
+    pub(super) head: Duration,
     /// Without progress of a response. None: unlimited. A route can override it.
     pub(super) body: Option<Duration>,
 }
@@ -50,8 +53,13 @@ pub(super) struct Activity {
     requests: Arc<Semaphore>,
     /// End of the last request, in milliseconds since the start.
     idle_since: AtomicU64,
-    /// Arrival of the first byte of a request's head, in milliseconds since the start, plus 1. 0: no head has begun.
+    /// Arrival of the first byte of a request's head over HTTP/1.1, in milliseconds since the start, plus 1. 0: no head
+    /// has begun.
     head_since: AtomicU64,
+    /// The same of an incomplete header block or frame over HTTP/2, beside other requests.
+    block_since: AtomicU64,
+    /// Detection of a flood, in milliseconds since the start, plus 1. 0: there was none.
+    flooded_at: AtomicU64,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
     /// Number of responses with unread bytes.
     unread: AtomicUsize,
@@ -64,8 +72,8 @@ pub(super) struct Activity {
     /// The listener's timeout of unread responses, in milliseconds.
     unread_limit: AtomicU64,
     tunnel: AtomicBool,
-    /// The route's permit, released with the connection.
-    tunnel_permit: OnceLock<TunnelPermit>,
+    /// Value of the response that switched protocols, released with the connection.
+    released_on_close: OnceLock<ReleasedOnClose>,
     /// True while the listener drains.
     is_draining: Arc<AtomicBool>,
     /// The next complete flush of the socket.
@@ -77,28 +85,6 @@ pub(super) trait Expire: Send + Sync {
     /// Drops the body if the caller has read nothing until its timeout. `now` is in milliseconds since the start of the
     /// connection.
     fn expire(&self, now: u64);
-}
-
-/// Timeout that closes a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeoutKind {
-    /// No request began in time.
-    Idle,
-    /// A request's head was not completed in time.
-    Head,
-    /// The caller did not read its responses in time.
-    Unread,
-}
-
-impl TimeoutKind {
-    /// Returns the value of the metric's label.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Head => "head",
-            Self::Unread => "unread",
-        }
-    }
 }
 
 /// A request in flight; it ends when this is dropped.
@@ -127,6 +113,8 @@ impl Activity {
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            block_since: AtomicU64::new(0),
+            flooded_at: AtomicU64::new(0),
             responses: Mutex::default(),
             unread: AtomicUsize::new(0),
             unread_since: AtomicU64::new(0),
@@ -134,7 +122,7 @@ impl Activity {
             write_blocked_since: AtomicU64::new(0),
             unread_limit: AtomicU64::new(UNLIMITED),
             tunnel: AtomicBool::new(false),
-            tunnel_permit: OnceLock::new(),
+            released_on_close: OnceLock::new(),
             is_draining,
             flush: Flush::default(),
         })
@@ -143,10 +131,10 @@ impl Activity {
     /// Marks the connection as a tunnel, whose bytes are no longer HTTP.
     ///
     /// Must be called before 101 is sent to the caller.
-    pub(super) fn switch_to_tunnel(&self, permit: Option<TunnelPermit>) {
-        if let Some(permit) = permit {
+    pub(super) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
+        if let Some(value) = value {
             // Cannot fail: a connection switches once.
-            let _ = self.tunnel_permit.set(permit);
+            let _ = self.released_on_close.set(value);
         }
         self.tunnel.store(true, Ordering::Release);
     }
@@ -164,6 +152,30 @@ impl Activity {
         if self.in_flight.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.elapsed() + 1, Ordering::Relaxed);
         }
+    }
+
+    /// Records the time since which a header block or frame is incomplete over HTTP/2.
+    pub(super) fn set_block_since(&self, since: Option<std::time::Instant>) {
+        let millis = since.map_or(0, |since| {
+            let since = Instant::from_std(since).saturating_duration_since(self.start);
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1) + 1
+        });
+        if self.block_since.load(Ordering::Relaxed) != millis {
+            self.block_since.store(millis, Ordering::Relaxed);
+        }
+    }
+
+    /// Records a flood, which ends the connection.
+    pub(super) fn flood_begins(&self, flood: FloodKind) {
+        if self.flooded_at.load(Ordering::Relaxed) == 0 {
+            tracing::debug!(frames = flood.as_str(), "connection closed: flood");
+            self.flooded_at.store(self.elapsed() + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true after a flood.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flooded_at.load(Ordering::Relaxed) > 0
     }
 
     /// Begins a request whose head is complete. None: it is limited, and [`MAX_REQUESTS`] are in flight.
@@ -244,14 +256,20 @@ impl Activity {
 
     /// Returns the next timeout if the state does not change until then.
     fn next_timeout(&self, timeouts: Timeouts) -> Option<(Instant, TimeoutKind)> {
-        let head_since = self.head_since.load(Ordering::Relaxed);
-        let quiet = match timeouts.head {
-            _ if self.in_flight.load(Ordering::Relaxed) > 0 => None,
-            Some(head) if head_since > 0 => Some((self.at(head_since - 1) + head, TimeoutKind::Head)),
-            _ => Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, TimeoutKind::Idle)),
+        let since =
+            |since: &AtomicU64| since.load(Ordering::Relaxed).checked_sub(1).map(|since| self.at(since));
+        let is_quiet = self.in_flight.load(Ordering::Relaxed) == 0;
+        let head = since(&self.block_since).or_else(|| since(&self.head_since).filter(|_| is_quiet));
+        let quiet = match head {
+            Some(since) => Some((since + timeouts.head, TimeoutKind::Head)),
+            None if is_quiet => {
+                Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, TimeoutKind::Idle))
+            }
+            None => None,
         };
+        let flood = since(&self.flooded_at).map(|at| (at + FLOOD_TIMEOUT, TimeoutKind::Flood));
         let unread = self.unread_until(timeouts.body).map(|at| (at, TimeoutKind::Unread));
-        quiet.into_iter().chain(unread).min_by_key(|(at, _)| *at)
+        quiet.into_iter().chain(flood).chain(unread).min_by_key(|(at, _)| *at)
     }
 
     /// Drops unread responses after their timeout, and removes completed ones from the list.
@@ -268,7 +286,9 @@ impl Activity {
     }
 
     fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0 || self.write_blocked_since.load(Ordering::Relaxed) > 0
+        self.in_flight.load(Ordering::Relaxed) > 0
+            || self.write_blocked_since.load(Ordering::Relaxed) > 0
+            || self.is_flooded()
     }
 
     fn at(&self, millis: u64) -> Instant {
@@ -298,8 +318,7 @@ impl Activity {
                 self.expire_responses();
                 is_frequent = self.is_busy();
                 // A head that begins meanwhile times out no earlier.
-                let interval =
-                    if is_frequent { BUSY_INTERVAL } else { timeouts.head.unwrap_or(timeouts.idle) };
+                let interval = if is_frequent { BUSY_INTERVAL } else { timeouts.head };
                 let next = end.map_or(now + interval, |(at, _)| at.min(now + interval));
                 timer.as_mut().reset(next);
             }
@@ -310,8 +329,8 @@ impl Activity {
 
 impl InFlight {
     /// See [`Activity::switch_to_tunnel`].
-    pub(super) fn switch_to_tunnel(&self, permit: Option<TunnelPermit>) {
-        self.0.switch_to_tunnel(permit);
+    pub(super) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
+        self.0.switch_to_tunnel(value);
     }
 
     /// Returns the number of requests in flight on the connection.
