@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{ReleasedOnClose, TimeoutKind, flush::Flush, http2_frames::FloodKind};
+use super::{HeadRejection, ReleasedOnClose, TimeoutKind, flush::Flush, http2_frames::FloodKind};
 
 /// Maximum number of concurrent limited requests of a connection. A request to an HTTP/1.1 upstream buffers about
 /// 110 KiB.
@@ -72,6 +72,8 @@ pub(super) struct Activity {
     /// The listener's timeout of unread responses, in milliseconds.
     unread_limit: AtomicU64,
     tunnel: AtomicBool,
+    /// Limit that the last head of an HTTP/1.1 connection exceeded.
+    head_rejection: OnceLock<HeadRejection>,
     /// Value of the response that switched protocols, released with the connection.
     released_on_close: OnceLock<ReleasedOnClose>,
     /// True while the listener drains.
@@ -122,6 +124,7 @@ impl Activity {
             write_blocked_since: AtomicU64::new(0),
             unread_limit: AtomicU64::new(UNLIMITED),
             tunnel: AtomicBool::new(false),
+            head_rejection: OnceLock::new(),
             released_on_close: OnceLock::new(),
             is_draining,
             flush: Flush::default(),
@@ -163,6 +166,18 @@ impl Activity {
         if self.block_since.load(Ordering::Relaxed) != millis {
             self.block_since.store(millis, Ordering::Relaxed);
         }
+    }
+
+    /// Records that the head which arrives exceeds a limit. Further requests of the connection are rejected, pipelined
+    /// ones before that head too: hyper parses a part of it only.
+    pub(super) fn reject_head(&self, rejection: HeadRejection) {
+        // Cannot fail with another value: no further head is read.
+        let _ = self.head_rejection.set(rejection);
+    }
+
+    /// Returns the limit that a head of the connection exceeded.
+    pub(super) fn head_rejection(&self) -> Option<HeadRejection> {
+        self.head_rejection.get().copied()
     }
 
     /// Records a flood, which ends the connection.

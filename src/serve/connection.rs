@@ -1,6 +1,6 @@
 //! Connections of callers.
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -16,22 +16,24 @@ use tower::{ServiceExt, service_fn};
 use tower_service::Service;
 
 use super::{
-    CallerBody, ReadTimeout, ReleasedOnClose, TimeoutKind,
+    CallerBody, HeadLimits, ReadTimeout, ReleasedOnClose, TimeoutKind,
     activity::{Activity, InFlight, Timeouts},
     delivery::DeliveredBody,
     early_response::EarlyResponse,
     http2_frames::CallerFrames,
     observer::OpenConnection,
+    served_body::ServedBody,
     settings::{ConnectionSettings, ConnectionSignals},
     strict_http1::Http1Validator,
     watched_io::WatchedIo,
 };
 use crate::{acceptor::MtlsStream, request::is_grpc};
 
-/// Maximum size of a request's head (target and fields), in bytes.
-///
-/// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
-const MAX_HEAD: usize = 32 * 1024;
+/// Minimum size of hyper's buffer.
+const MIN_BUFFER: usize = 8 * 1024;
+
+/// Number of bytes by which the part of a head that exceeds its limits is completed, at most.
+const MAX_COMPLETION: usize = 64;
 
 /// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const MAX_STREAMS: u32 = 100;
@@ -74,10 +76,18 @@ pub(super) async fn serve<S, B>(
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
     let state = stream.state().clone();
-    let request_activity = activity.clone();
+    let (request_activity, request_open) = (activity.clone(), open.clone());
+    let head_limits = signals.settings.borrow().limits.head;
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
+        let part = request_activity.head_rejection();
+        let rejection = part.or_else(|| head_limits.check(&request).err());
+        let rejected = rejection.map(|rejection| {
+            request_open.head_rejected(rejection);
+            (rejection.response(&request), part.is_some())
+        });
         // gRPC calls are not limited: they can be long, and share connections to their upstream.
-        let in_flight = request_activity.begin(is_http2 && !is_grpc(&request));
+        let is_limited = is_http2 && rejected.is_none() && !is_grpc(&request);
+        let in_flight = request_activity.begin(is_limited);
         let (request, early) = EarlyResponse::watch(request, is_http2);
         let (service, activity) = (service.clone(), request_activity.clone());
         async move {
@@ -85,14 +95,18 @@ pub(super) async fn serve<S, B>(
                 Some(in_flight) => in_flight,
                 None => activity.begin_when_free().await,
             };
-            respond(service, request, early, in_flight, is_http2).await
+            let (response, closes) = match rejected {
+                Some((response, closes)) => (response.map(|body| ServedBody::Server { body }), closes),
+                None => (service.oneshot(request).await?.map(|body| ServedBody::Service { body }), false),
+            };
+            Ok::<_, Infallible>(respond(response, closes, early, in_flight, is_http2))
         }
     }));
-    let validator = (!is_http2).then(Http1Validator::new);
-    let frames = is_http2.then(|| CallerFrames::new(MAX_HEAD, Instant::now().into_std()));
+    let validator = (!is_http2).then(|| Http1Validator::new(head_limits));
+    let frames = is_http2.then(|| CallerFrames::new(head_limits.max_size, Instant::now().into_std()));
     let io = WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator, open.clone());
     let io = TokioIo::new(io.with_frames(frames));
-    let http = builder(is_http2);
+    let http = builder(is_http2, head_limits);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
     let (mut has_seen_drain, mut is_shutting_down) = (false, false);
@@ -116,11 +130,11 @@ pub(super) async fn serve<S, B>(
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
+                if activity.is_flooded() || ended.as_ref().is_err_and(|error| is_flood(&**error)) {
+                    open.timed_out(TimeoutKind::Flood);
+                }
                 if let Err(error) = ended {
                     tracing::debug!(%remote, error, "connection ended early");
-                }
-                if activity.is_flooded() {
-                    open.timed_out(TimeoutKind::Flood);
                 }
                 break;
             }
@@ -144,21 +158,19 @@ pub(super) async fn serve<S, B>(
     }
 }
 
-/// Responds to one request. The last response of an HTTP/1.1 connection contains `Connection: close`.
-async fn respond<S, B>(
-    service: S,
-    request: Request<CallerBody>,
+/// Prepares a response for delivery. The last response of an HTTP/1.1 connection contains `Connection: close`.
+fn respond<B>(
+    mut response: Response<B>,
+    closes: bool,
     early: Option<EarlyResponse>,
     in_flight: InFlight,
     is_http2: bool,
-) -> Result<Response<DeliveredBody<B>>, Infallible>
+) -> Response<DeliveredBody<B>>
 where
-    S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes> + Send + 'static,
 {
-    let mut response = service.oneshot(request).await?;
-    let is_unread = early.is_some_and(EarlyResponse::finish);
-    let is_last = !is_http2 && (is_unread || in_flight.is_draining());
+    let is_unread = !closes && early.is_some_and(EarlyResponse::finish);
+    let is_last = !is_http2 && (closes || is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         in_flight.switch_to_tunnel(response.extensions_mut().remove::<ReleasedOnClose>());
     } else if is_last {
@@ -166,17 +178,34 @@ where
     }
     let timeout = response.extensions_mut().remove::<ReadTimeout>();
     let timeout = timeout.map_or_else(|| in_flight.unread_limit(), |ReadTimeout(timeout)| timeout);
-    Ok(response.map(|body| DeliveredBody::new(body, in_flight, timeout, is_http2)))
+    response.map(|body| DeliveredBody::new(body, in_flight, timeout, is_http2))
 }
 
-fn builder(is_http2: bool) -> auto::Builder<TokioExecutor> {
+/// Returns true if hyper ended the connection by GOAWAY with `ENHANCE_YOUR_CALM`: by its limits of reset streams and of
+/// small DATA frames.
+fn is_flood(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let reason = causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()).find_map(|error| {
+        let is_own = error.is_go_away() && error.is_library();
+        error.reason().filter(|_| is_own)
+    });
+    reason == Some(h2::Reason::ENHANCE_YOUR_CALM)
+}
+
+fn builder(is_http2: bool, limits: HeadLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // `Activity` times heads, and distinguishes a late head from an idle connection.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(limits.max_fields)
+        .max_buf_size((limits.max_size + MAX_COMPLETION).max(MIN_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEAD as u32)
+        // Larger ones get an empty 431 of hyper, much larger ones end the connection.
+        .max_header_list_size(u32::try_from(limits.max_size * 2).unwrap_or(u32::MAX))
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)

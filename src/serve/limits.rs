@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::HeadLimits;
 use crate::shared::sealed::Sealed;
 
 /// Limits of the HTTP connections of a server. Replaced at run time through a [`Shared`](crate::Shared): effective on
@@ -21,6 +22,7 @@ pub struct HttpLimits {
     pub(super) idle_timeout: Duration,
     pub(super) body_timeout: Option<Duration>,
     pub(super) drain_timeout: Duration,
+    pub(super) head: HeadLimits,
 }
 
 impl Default for HttpLimits {
@@ -30,6 +32,7 @@ impl Default for HttpLimits {
             idle_timeout: Duration::from_secs(60),
             body_timeout: Some(Duration::from_secs(60)),
             drain_timeout: Duration::from_secs(30),
+            head: HeadLimits::default(),
         }
     }
 }
@@ -50,6 +53,12 @@ impl HttpLimits {
     /// Time for which a caller reads nothing while bytes of a response are ready. Default: 60 seconds. None: unlimited.
     pub fn with_body_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.body_timeout = timeout;
+        self
+    }
+
+    /// Limits of the head of a request, from the next connection on. Default: [`HeadLimits::default`].
+    pub fn with_head_limits(mut self, limits: HeadLimits) -> Self {
+        self.head = limits;
         self
     }
 

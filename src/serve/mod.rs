@@ -28,9 +28,11 @@ mod delivery;
 mod early_response;
 mod extensions;
 mod flush;
+mod head_limits;
 mod http2_frames;
 mod limits;
 mod observer;
+mod served_body;
 mod server;
 mod settings;
 mod strict_http1;
@@ -39,6 +41,7 @@ mod watched_io;
 pub use self::{
     caller_body::CallerBody,
     extensions::{ReadTimeout, ReleasedOnClose},
+    head_limits::{HeadLimits, HeadRejection},
     limits::HttpLimits,
     observer::{ConnectionObserver, TimeoutKind},
     server::{Serve, serve},

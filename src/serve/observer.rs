@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::HeadRejection;
+
 /// Observer of the connections of a server, for metrics. Called from the tasks of the connections; must not block.
 ///
 /// ```
@@ -34,6 +36,11 @@ pub trait ConnectionObserver: Send + Sync {
 
     /// A connection is closed for this reason.
     fn timed_out(&self, timeout: TimeoutKind);
+
+    /// The head of a request was rejected. Default: nothing.
+    fn head_rejected(&self, rejection: HeadRejection) {
+        let _ = rejection;
+    }
 }
 
 /// Reason for which a connection is closed.
@@ -80,6 +87,13 @@ impl OpenConnection {
             observer.opened();
         }
         Self(Arc::new(Observed(observer)))
+    }
+
+    #[cold]
+    pub(super) fn head_rejected(&self, rejection: HeadRejection) {
+        if let Some(observer) = &self.0.0 {
+            observer.head_rejected(rejection);
+        }
     }
 
     pub(super) fn timed_out(&self, timeout: TimeoutKind) {

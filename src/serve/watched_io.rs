@@ -120,7 +120,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
             return Poll::Ready(Ok(()));
         }
         if let Some(read) = validator.as_mut().and_then(|validator| validator.read(buf)) {
-            return Poll::Ready(read);
+            return read;
         }
         let before = buf.filled().len();
         // Bytes within a request can belong to a body that is discarded after its response.
@@ -130,7 +130,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
             activity.received();
         }
         match validator {
-            Some(validator) if !activity.is_tunnel() => Poll::Ready(validator.validate(buf, before)),
+            Some(validator) if !activity.is_tunnel() => {
+                let validated = validator.validate(buf, before);
+                if let Some(rejection) = validator.head_rejection() {
+                    activity.reject_head(rejection);
+                }
+                Poll::Ready(validated)
+            }
             _ => Poll::Ready(Ok(())),
         }
     }

@@ -11,6 +11,7 @@ mod connecting;
 mod connection_limit;
 mod examples;
 mod faults;
+mod floods;
 mod key_files;
 mod outbound;
 mod pfx_limits;

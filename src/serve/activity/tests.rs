@@ -176,13 +176,6 @@ async fn blocked_socket_times_out_after_body_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn http_2_has_no_head_timeout() {
-    let activity = Activity::new(Arc::default());
-    activity.received();
-    assert_eq!(activity.timed_out(TIMEOUTS).await, TimeoutKind::Idle);
-}
-
-#[tokio::test(start_paused = true)]
 async fn limited_requests_wait_for_others_and_do_not_keep_connection_open() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();

@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use tower_mtls::{
     outbound::{ClientError, ClientErrorKind},
-    serve::is_malformed_body,
+    serve::{HeadRejection, is_malformed_body},
 };
 
 /// Reason for which a routed request has no upstream response.
@@ -17,8 +17,12 @@ pub(crate) enum ForwardError {
     RequestTimeout,
     /// The caller did not send the rest of the body in time.
     BodyTimeout,
+    /// The request's head is larger than the route permits.
+    Head(HeadRejection),
     /// The request's body is larger than the route permits.
     BodyTooLarge,
+    /// The upstream's response has more header fields than the route permits.
+    TooManyResponseFields,
     /// The route's maximum number of requests is in flight.
     TooManyRequests,
 }
@@ -38,7 +42,9 @@ impl ForwardError {
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::BodyTimeout => "body_timeout",
+            Self::Head(rejection) => rejection.code(),
             Self::BodyTooLarge => "body_too_large",
+            Self::TooManyResponseFields => ClientErrorKind::Connection.as_str(),
             Self::TooManyRequests => "too_many_requests_in_flight",
         }
     }
@@ -47,8 +53,8 @@ impl ForwardError {
     pub(crate) fn is_caller_fault(&self) -> bool {
         match self {
             Self::Upstream(error) => is_malformed_body(error),
-            Self::BodyTimeout | Self::BodyTooLarge | Self::TooManyRequests => true,
-            Self::FirstByteTimeout | Self::RequestTimeout => false,
+            Self::BodyTimeout | Self::Head(_) | Self::BodyTooLarge | Self::TooManyRequests => true,
+            Self::FirstByteTimeout | Self::RequestTimeout | Self::TooManyResponseFields => false,
         }
     }
 
@@ -65,6 +71,10 @@ impl fmt::Display for ForwardError {
             Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
             Self::BodyTimeout => f.write_str("request body timed out (body_timeout)"),
+            Self::Head(rejection) => write!(f, "request {rejection}"),
+            Self::TooManyResponseFields => {
+                f.write_str("response has too many header fields (max_header_fields)")
+            }
             Self::BodyTooLarge => f.write_str("request body is too large (max_body_size)"),
             Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
         }

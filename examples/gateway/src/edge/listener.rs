@@ -11,11 +11,11 @@ use tower_mtls::{
     MtlsListener, ServerTls, Shared,
     acceptor::ListenerLimits,
     serve,
-    serve::{CallerBody, HttpLimits},
+    serve::{CallerBody, HeadLimits, HttpLimits},
 };
 
 use super::{limits::ConnectionLimit, metrics::ListenerMetrics};
-use crate::config::Limits;
+use crate::config::{Limits, RequestLimits};
 
 /// Bound listener and its connections. Dropping it closes all of them.
 #[derive(Debug)]
@@ -96,10 +96,19 @@ impl Drop for Listener {
     }
 }
 
+/// Returns the limits of the head of a request.
+pub(super) fn head_limits(limits: &RequestLimits) -> HeadLimits {
+    HeadLimits::default()
+        .with_max_size(limits.max_head_size)
+        .with_max_fields(limits.max_header_fields)
+        .with_max_target(limits.max_target_size)
+}
+
 fn http_limits(limits: &Limits) -> HttpLimits {
     HttpLimits::default()
         .with_head_timeout(limits.head_timeout)
         .with_idle_timeout(limits.idle_timeout)
         .with_body_timeout(limits.request.body_timeout)
         .with_drain_timeout(limits.drain_timeout)
+        .with_head_limits(head_limits(&limits.request))
 }

@@ -13,12 +13,12 @@ use super::{
     policy::RoutePolicy,
     unverified::{Unverified, UnverifiedLayer},
 };
-use crate::edge::{BodyLimit, BodyLimitLayer, Bounded, Bounds, LimitedBody, Upload};
+use crate::edge::{Bounded, Bounds, LimitedBody, SizeLimits, SizeLimitsLayer, Upload};
 
 /// HTTP client shared by all routes.
 pub(crate) type Client = MtlsClient<ProxyBody<Upload<LimitedBody<CallerBody>>>>;
 
-type ToUpstream = BodyLimit<Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>>;
+type ToUpstream = SizeLimits<Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>>;
 
 /// The layers of a route, by the kind of its policy.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ impl RouteLayers {
     /// 1. the policy, which authorizes the caller;
     /// 2. the counter of certificates that were admitted without verification;
     /// 3. the choices of a policy document: identity and upstream;
-    /// 4. the maximum size of the body;
+    /// 4. the maximum sizes of the route;
     /// 5. the timeouts and the concurrency limit of the route;
     /// 6. the reverse proxy: path and headers of the upstream request;
     /// 7. retries of idempotent requests;
@@ -57,7 +57,7 @@ impl RouteLayers {
     pub(crate) fn service(self, policy: &RoutePolicy, host: Option<&str>, path: &str) -> RouteService {
         let Self { is_shadow, forwarding, bounds, proxy, identity, client } = self;
         let to_upstream = ServiceBuilder::new()
-            .layer(BodyLimitLayer::new(bounds.limits.max_body_size))
+            .layer(SizeLimitsLayer::new(&bounds.limits))
             .layer(bounds)
             .layer(proxy)
             .retry(RetryIdempotent::default())

@@ -14,6 +14,7 @@ mod folder;
 pub mod fronted;
 #[path = "../../../../tests/support/pki.rs"]
 pub mod pki;
+#[path = "../../../../tests/support/raw_http2.rs"]
 pub mod raw_http2;
 pub mod slow_upstream;
 mod stall;

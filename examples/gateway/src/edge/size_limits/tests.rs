@@ -6,8 +6,13 @@ use http::Response;
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{ServiceExt, service_fn};
+use tower_mtls::serve::HeadRejection;
 
 use super::*;
+
+fn layer(max_body_size: Option<usize>) -> SizeLimitsLayer {
+    SizeLimitsLayer::new(&RequestLimits { max_body_size, max_header_fields: 2, ..RequestLimits::default() })
+}
 
 type Chunks = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
 
@@ -38,7 +43,7 @@ async fn body_passes_up_to_the_maximum_size() {
         (Some(0), 1, false),
         (None, 11, true),
     ] {
-        let limit = || BodyLimitLayer::new(max);
+        let limit = || layer(max);
         let result = limit()
             .layer(service_fn(size::<Full<Bytes>>))
             .oneshot(Request::new(Full::from(vec![0; announced])))
@@ -61,13 +66,13 @@ async fn request_with_a_larger_announced_body_does_not_reach_the_service() {
     let service = service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| -> Result<Response<()>, _> {
         unreachable!("the request is rejected")
     });
-    let result = BodyLimitLayer::new(Some(1)).layer(service).oneshot(Request::new(Full::from("xx"))).await;
+    let result = layer(Some(1)).layer(service).oneshot(Request::new(Full::from("xx"))).await;
     assert!(matches!(result, Err(ForwardError::BodyTooLarge)));
 }
 
 #[tokio::test]
 async fn larger_body_fails_and_stays_failed() {
-    let (body, _exceeded) = LimitedBody::new(chunks(&[1, 2, 1]), 2);
+    let (body, _exceeded) = LimitedBody::new(chunks(&[1, 2, 1]), Some(2));
     let mut frames = body.into_data_stream();
     assert_eq!(frames.next().await.unwrap().unwrap(), "x");
     assert!(frames.next().await.unwrap().unwrap_err().is::<body::Exceeded>());
@@ -80,6 +85,36 @@ async fn response_that_has_begun_is_the_result() {
         let failed = request.into_body().collect().await.is_err();
         Ok(Response::new(failed))
     });
-    let result = BodyLimitLayer::new(Some(1)).layer(service).oneshot(Request::new(chunks(&[2]))).await;
+    let result = layer(Some(1)).layer(service).oneshot(Request::new(chunks(&[2]))).await;
     assert!(result.unwrap().into_body(), "the body failed");
+}
+
+#[tokio::test]
+async fn response_passes_up_to_the_maximum_number_of_fields() {
+    for fields in 0..4 {
+        let service = service_fn(move |_: Request<LimitedBody<Full<Bytes>>>| {
+            let mut response = Response::new(());
+            for _ in 0..fields {
+                response.headers_mut().append("field", http::HeaderValue::from_static("value"));
+            }
+            std::future::ready(Ok(response))
+        });
+        let result = layer(None).layer(service).oneshot(Request::new(Full::default())).await;
+        match result {
+            Ok(response) => assert_eq!(response.headers().len(), fields),
+            Err(error) => assert!(fields > 2 && matches!(error, ForwardError::TooManyResponseFields)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn larger_head_does_not_reach_the_service() {
+    let service = service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| Ok(Response::new(())));
+    let request = |fields: usize| {
+        let fields = (0..fields).fold(Request::get("/"), |request, _| request.header("field", "value"));
+        fields.body(Full::default()).unwrap()
+    };
+    assert!(layer(None).layer(service).oneshot(request(2)).await.is_ok());
+    let result = layer(None).layer(service).oneshot(request(3)).await;
+    assert!(matches!(result, Err(ForwardError::Head(HeadRejection::TooManyFields))));
 }

@@ -43,15 +43,12 @@ impl fmt::Display for Exceeded {
 impl Error for Exceeded {}
 
 impl<B> LimitedBody<B> {
-    pub(super) fn unlimited(body: B) -> Self {
-        Self { body, limit: None }
-    }
-
     /// Limits a body of unknown size. The receiver fails if the body ends within the limit.
-    pub(super) fn new(body: B, max_body_size: u64) -> (Self, oneshot::Receiver<Exceeded>) {
+    pub(super) fn new(body: B, max_body_size: Option<u64>) -> (Self, Option<oneshot::Receiver<Exceeded>>) {
+        let Some(max_body_size) = max_body_size else { return (Self { body, limit: None }, None) };
         let (exceeded_tx, exceeded) = oneshot::channel();
         let limit = Limit { remaining: max_body_size, exceeded_tx: Some(exceeded_tx) };
-        (Self { body, limit: Some(limit) }, exceeded)
+        (Self { body, limit: Some(limit) }, Some(exceeded))
     }
 }
 
