@@ -71,8 +71,9 @@ impl Drop for Waiting {
     }
 }
 
-struct World {
-    address: SocketAddr,
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) root: Authority,
     caller: Caller,
     observed: Arc<Observed>,
     /// Requests for `/wait` in flight.
@@ -81,7 +82,7 @@ struct World {
 
 impl World {
     /// Serves `/wait`, which never responds, `/down/N` with N bytes, and others with "served".
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let root = Authority::root("Server Root");
         let server = root.issue(&Leaf::server());
         let tls = ServerTls::from_pem(server.chain_pem(), server.key_pem()).unwrap();
@@ -109,7 +110,7 @@ impl World {
         let serving = serve::serve(listener, service).with_limits(limits).with_observer(observed.clone());
         tokio::spawn(serving.into_future());
         let caller = Caller::new(&root, None, Tls::V13, Http::Two);
-        Self { address, caller, observed, waiting }
+        Self { address, root, caller, observed, waiting }
     }
 
     async fn connect(&self) -> TlsStream<TcpStream> {

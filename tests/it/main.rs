@@ -12,6 +12,7 @@ mod connection_limit;
 mod examples;
 mod faults;
 mod floods;
+mod head_limits;
 mod key_files;
 mod outbound;
 mod pfx_limits;

@@ -4,6 +4,7 @@ mod aborts;
 mod early;
 mod flow;
 mod framing;
+mod head_sizes;
 mod large;
 mod max_size;
 mod trailers;
