@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{HeadRejection, ReleasedOnClose, TimeoutKind, flush::Flush, http2_frames::FloodKind};
+use super::{ReleasedOnClose, TimeoutKind, flush::Flush, input_state::InputState};
 
 /// Maximum number of concurrent limited requests of a connection. A request to an HTTP/1.1 upstream buffers about
 /// 110 KiB.
@@ -28,9 +28,6 @@ const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Minimum time with unread responses after which a connection counts as idle.
 const STALLED: Duration = Duration::from_millis(100);
-
-/// Maximum time for which a connection ends after a flood.
-const FLOOD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// No limit, in milliseconds.
 const UNLIMITED: u64 = u64::MAX;
@@ -56,10 +53,7 @@ pub(super) struct Activity {
     /// Arrival of the first byte of a request's head over HTTP/1.1, in milliseconds since the start, plus 1. 0: no head
     /// has begun.
     head_since: AtomicU64,
-    /// The same of an incomplete header block or frame over HTTP/2, beside other requests.
-    block_since: AtomicU64,
-    /// Detection of a flood, in milliseconds since the start, plus 1. 0: there was none.
-    flooded_at: AtomicU64,
+    pub(super) input: InputState,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
     /// Number of responses with unread bytes.
     unread: AtomicUsize,
@@ -72,8 +66,6 @@ pub(super) struct Activity {
     /// The listener's timeout of unread responses, in milliseconds.
     unread_limit: AtomicU64,
     tunnel: AtomicBool,
-    /// Limit that the last head of an HTTP/1.1 connection exceeded.
-    head_rejection: OnceLock<HeadRejection>,
     /// Value of the response that switched protocols, released with the connection.
     released_on_close: OnceLock<ReleasedOnClose>,
     /// True while the listener drains.
@@ -109,14 +101,14 @@ impl fmt::Debug for Activity {
 
 impl Activity {
     pub(super) fn new(is_draining: Arc<AtomicBool>) -> Arc<Self> {
+        let start = Instant::now();
         Arc::new(Self {
-            start: Instant::now(),
+            start,
             in_flight: AtomicUsize::new(0),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
-            block_since: AtomicU64::new(0),
-            flooded_at: AtomicU64::new(0),
+            input: InputState::new(start),
             responses: Mutex::default(),
             unread: AtomicUsize::new(0),
             unread_since: AtomicU64::new(0),
@@ -124,7 +116,6 @@ impl Activity {
             write_blocked_since: AtomicU64::new(0),
             unread_limit: AtomicU64::new(UNLIMITED),
             tunnel: AtomicBool::new(false),
-            head_rejection: OnceLock::new(),
             released_on_close: OnceLock::new(),
             is_draining,
             flush: Flush::default(),
@@ -155,42 +146,6 @@ impl Activity {
         if self.in_flight.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.elapsed() + 1, Ordering::Relaxed);
         }
-    }
-
-    /// Records the time since which a header block or frame is incomplete over HTTP/2.
-    pub(super) fn set_block_since(&self, since: Option<std::time::Instant>) {
-        let millis = since.map_or(0, |since| {
-            let since = Instant::from_std(since).saturating_duration_since(self.start);
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1) + 1
-        });
-        if self.block_since.load(Ordering::Relaxed) != millis {
-            self.block_since.store(millis, Ordering::Relaxed);
-        }
-    }
-
-    /// Records that the head which arrives exceeds a limit. Further requests of the connection are rejected, pipelined
-    /// ones before that head too: hyper parses a part of it only.
-    pub(super) fn reject_head(&self, rejection: HeadRejection) {
-        // Cannot fail with another value: no further head is read.
-        let _ = self.head_rejection.set(rejection);
-    }
-
-    /// Returns the limit that a head of the connection exceeded.
-    pub(super) fn head_rejection(&self) -> Option<HeadRejection> {
-        self.head_rejection.get().copied()
-    }
-
-    /// Records a flood, which ends the connection.
-    pub(super) fn flood_begins(&self, flood: FloodKind) {
-        if self.flooded_at.load(Ordering::Relaxed) == 0 {
-            tracing::debug!(frames = flood.as_str(), "connection closed: flood");
-            self.flooded_at.store(self.elapsed() + 1, Ordering::Relaxed);
-        }
-    }
-
-    /// Returns true after a flood.
-    pub(super) fn is_flooded(&self) -> bool {
-        self.flooded_at.load(Ordering::Relaxed) > 0
     }
 
     /// Begins a request whose head is complete. None: it is limited, and [`MAX_REQUESTS`] are in flight.
@@ -271,10 +226,9 @@ impl Activity {
 
     /// Returns the next timeout if the state does not change until then.
     fn next_timeout(&self, timeouts: Timeouts) -> Option<(Instant, TimeoutKind)> {
-        let since =
-            |since: &AtomicU64| since.load(Ordering::Relaxed).checked_sub(1).map(|since| self.at(since));
         let is_quiet = self.in_flight.load(Ordering::Relaxed) == 0;
-        let head = since(&self.block_since).or_else(|| since(&self.head_since).filter(|_| is_quiet));
+        let head_since = self.head_since.load(Ordering::Relaxed).checked_sub(1).filter(|_| is_quiet);
+        let head = self.input.block_since().or_else(|| head_since.map(|since| self.at(since)));
         let quiet = match head {
             Some(since) => Some((since + timeouts.head, TimeoutKind::Head)),
             None if is_quiet => {
@@ -282,7 +236,7 @@ impl Activity {
             }
             None => None,
         };
-        let flood = since(&self.flooded_at).map(|at| (at + FLOOD_TIMEOUT, TimeoutKind::Flood));
+        let flood = self.input.flood_deadline().map(|at| (at, TimeoutKind::Flood));
         let unread = self.unread_until(timeouts.body).map(|at| (at, TimeoutKind::Unread));
         quiet.into_iter().chain(flood).chain(unread).min_by_key(|(at, _)| *at)
     }
@@ -303,7 +257,7 @@ impl Activity {
     fn is_busy(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0
             || self.write_blocked_since.load(Ordering::Relaxed) > 0
-            || self.is_flooded()
+            || self.input.is_flooded()
     }
 
     fn at(&self, millis: u64) -> Instant {

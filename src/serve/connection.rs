@@ -79,7 +79,7 @@ pub(super) async fn serve<S, B>(
     let (request_activity, request_open) = (activity.clone(), open.clone());
     let head_limits = signals.settings.borrow().limits.head;
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
-        let part = request_activity.head_rejection();
+        let part = request_activity.input.head_rejection();
         let rejection = part.or_else(|| head_limits.check(&request).err());
         let rejected = rejection.map(|rejection| {
             request_open.head_rejected(rejection);
@@ -130,7 +130,7 @@ pub(super) async fn serve<S, B>(
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
-                if activity.is_flooded() || ended.as_ref().is_err_and(|error| is_flood(&**error)) {
+                if activity.input.is_flooded() || ended.as_ref().is_err_and(|error| is_flood(&**error)) {
                     open.timed_out(TimeoutKind::Flood);
                 }
                 if let Err(error) = ended {

@@ -30,6 +30,7 @@ mod extensions;
 mod flush;
 mod head_limits;
 mod http2_frames;
+mod input_state;
 mod limits;
 mod observer;
 mod served_body;

@@ -111,9 +111,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
                 ready!(Pin::new(io).poll_read(cx, buf))?;
                 let length = frames.scan(&buf.filled()[before..], *sent, || Instant::now().into_std());
                 buf.set_filled(before + length);
-                activity.set_block_since(frames.head_since());
+                activity.input.set_block_since(frames.head_since());
                 if let Some(flood) = frames.flood() {
-                    activity.flood_begins(flood);
+                    activity.input.flood_begins(flood);
                 }
             }
             // After a flood the end of file: hyper flushes whole frames, drops its requests and shuts down.
@@ -133,7 +133,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
             Some(validator) if !activity.is_tunnel() => {
                 let validated = validator.validate(buf, before);
                 if let Some(rejection) = validator.head_rejection() {
-                    activity.reject_head(rejection);
+                    activity.input.reject_head(rejection);
                 }
                 Poll::Ready(validated)
             }

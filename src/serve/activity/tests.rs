@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::http2_frames::FloodKind, *};
 
 const IDLE: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ async fn incomplete_header_block_times_out_beside_requests_in_flight() {
     let start = Instant::now();
     let _request = activity.begin(false).unwrap();
     tokio::time::advance(Duration::from_secs(5)).await;
-    activity.set_block_since(Some(Instant::now().into_std()));
+    activity.input.set_block_since(Some(Instant::now().into_std()));
     // Another request does not restart the time.
     let _other = activity.begin(false).unwrap();
     assert_eq!(activity.timed_out(TIMEOUTS).await, TimeoutKind::Head);
@@ -41,9 +41,9 @@ async fn incomplete_header_block_times_out_beside_requests_in_flight() {
 async fn complete_header_block_does_not_time_out() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
-    activity.set_block_since(Some(start.into_std()));
+    activity.input.set_block_since(Some(start.into_std()));
     tokio::time::advance(Duration::from_secs(9)).await;
-    activity.set_block_since(None);
+    activity.input.set_block_since(None);
     assert_eq!(activity.timed_out(TIMEOUTS).await, TimeoutKind::Idle);
     assert_eq!(start.elapsed(), IDLE);
 }
@@ -55,8 +55,8 @@ async fn flood_ends_the_connection_within_a_second() {
     let start = Instant::now();
     let flood = async {
         tokio::time::sleep(Duration::from_millis(400)).await;
-        activity.flood_begins(FloodKind::Ping);
-        activity.flood_begins(FloodKind::Settings);
+        activity.input.flood_begins(FloodKind::Ping);
+        activity.input.flood_begins(FloodKind::Settings);
     };
     let (kind, ()) = tokio::join!(activity.timed_out(TIMEOUTS), flood);
     assert_eq!(kind, TimeoutKind::Flood);
