@@ -22,7 +22,9 @@ use tokio::{
 
 pub(super) use self::in_flight::InFlight;
 use self::socket_clock::SocketClock;
-use super::{BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush};
+use super::{
+    BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush, input_state::InputState,
+};
 use crate::acceptor::{Occupancy, Occupied};
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
@@ -43,8 +45,8 @@ const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Timeouts {
     /// Without a request.
     pub(super) idle: Duration,
-    /// From the first to the last byte of a request's head. None over HTTP/2.
-    pub(super) head: Option<Duration>,
+    /// From the first to the last byte of a request's head.
+    pub(super) head: Duration,
     /// Of reading responses. A response can have its own.
     pub(super) read: ProgressLimits,
 }
@@ -62,8 +64,10 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// Begin of the requests in flight, in milliseconds since the start.
     busy_since: AtomicU64,
-    /// Arrival of the first byte of a request's head, in milliseconds since the start, plus 1. 0: no head has begun.
+    /// Arrival of the first byte of a request's head over HTTP/1.1, in milliseconds since the start, plus 1. 0: no head
+    /// has begun.
     head_since: AtomicU64,
+    pub(super) input: InputState,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
     /// Number of responses with unread bytes.
     unread: AtomicUsize,
@@ -120,8 +124,9 @@ impl fmt::Debug for Activity {
 impl Activity {
     /// `buffers` is the budget of all connections.
     pub(super) fn new(is_draining: Arc<AtomicBool>, buffers: BufferBudget) -> Arc<Self> {
+        let start = Instant::now();
         Arc::new(Self {
-            start: Instant::now(),
+            start,
             in_flight: AtomicUsize::new(0),
             admitted: AtomicUsize::new(0),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
@@ -129,6 +134,7 @@ impl Activity {
             idle_since: AtomicU64::new(0),
             busy_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            input: InputState::new(start),
             responses: Mutex::default(),
             unread: AtomicUsize::new(0),
             unread_since: AtomicU64::new(0),
@@ -244,14 +250,19 @@ impl Activity {
 
     /// Returns the next timeout if the state does not change until then.
     fn next_timeout(&self, timeouts: Timeouts) -> Option<(Instant, TimeoutKind)> {
-        let head_since = self.head_since.load(Ordering::Relaxed);
-        let quiet = match timeouts.head {
-            _ if self.in_flight.load(Ordering::Relaxed) > 0 => None,
-            Some(head) if head_since > 0 => Some((self.at(head_since - 1) + head, TimeoutKind::Head)),
-            _ => Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, TimeoutKind::Idle)),
+        let is_quiet = self.in_flight.load(Ordering::Relaxed) == 0;
+        let head_since = self.head_since.load(Ordering::Relaxed).checked_sub(1).filter(|_| is_quiet);
+        let head = self.input.block_since().or_else(|| head_since.map(|since| self.at(since)));
+        let quiet = match head {
+            Some(since) => Some((since + timeouts.head, TimeoutKind::Head)),
+            None if is_quiet => {
+                Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, TimeoutKind::Idle))
+            }
+            None => None,
         };
         let blocked = lock(&self.socket).clock.deadline().map(|(at, lapse)| (at, kind_of(lapse)));
-        quiet.into_iter().chain(blocked).min_by_key(|(at, _)| *at)
+        let flood = self.input.flood_deadline().map(|at| (at, TimeoutKind::Flood));
+        quiet.into_iter().chain(flood).chain(blocked).min_by_key(|(at, _)| *at)
     }
 
     /// Cuts responses whose callers exceed a limit. Returns the step that follows for the connection, which closes if it
@@ -282,7 +293,9 @@ impl Activity {
     }
 
     fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0 || self.is_write_blocked.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::Relaxed) > 0
+            || self.is_write_blocked.load(Ordering::Relaxed)
+            || self.input.is_flooded()
     }
 
     fn at(&self, millis: u64) -> Instant {
@@ -314,8 +327,7 @@ impl Activity {
                 }
                 is_frequent = self.is_busy();
                 // A head that begins meanwhile times out no earlier.
-                let interval =
-                    if is_frequent { BUSY_INTERVAL } else { timeouts.head.unwrap_or(timeouts.idle) };
+                let interval = if is_frequent { BUSY_INTERVAL } else { timeouts.head };
                 let next = end.map_or(now + interval, |(at, _)| at.min(now + interval));
                 timer.as_mut().reset(next);
             }

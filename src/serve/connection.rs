@@ -1,6 +1,8 @@
 //! Connections of callers.
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    convert::Infallible, error::Error, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -16,11 +18,13 @@ use tower::{ServiceExt, service_fn};
 use tower_service::Service;
 
 use super::{
-    CallerBody, ProgressLimits, ReleasedOnClose, TimeoutKind,
+    CallerBody, HeadLimits, ProgressLimits, ReleasedOnClose, TimeoutKind,
     activity::{Activity, Expiry, InFlight, Timeouts},
     delivery::DeliveredBody,
     early_response::EarlyResponse,
+    http2_frames::CallerFrames,
     observer::OpenConnection,
+    served_body::ServedBody,
     settings::{ConnectionSettings, ConnectionSignals},
     stream_task::StreamExecutor,
     strict_http1::Http1Validator,
@@ -31,10 +35,11 @@ use crate::{
     request::is_grpc,
 };
 
-/// Maximum size of a request's head (target and fields), in bytes.
-///
-/// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
-const MAX_HEAD: usize = 32 * 1024;
+/// Minimum size of hyper's buffer.
+const MIN_BUFFER: usize = 8 * 1024;
+
+/// Number of bytes by which the part of a head that exceeds its limits is completed, at most.
+const MAX_COMPLETION: usize = 64;
 
 /// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const MAX_STREAMS: u32 = 100;
@@ -82,11 +87,18 @@ pub(super) async fn serve<S, B>(
     let state = stream.state().clone();
     let accepted = state.accepted();
     state.set_occupied(activity.clone());
-    let (request_activity, request_state) = (activity.clone(), state.clone());
+    let (request_activity, request_state, request_open) = (activity.clone(), state.clone(), open.clone());
     let read_settings = signals.settings.clone();
+    let head_limits = signals.settings.borrow().limits.head;
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
+        let part = request_activity.input.head_rejection();
+        let rejection = part.or_else(|| head_limits.check(&request).err());
+        let rejected = rejection.map(|rejection| {
+            request_open.head_rejected(rejection);
+            (rejection.response(&request), part.is_some())
+        });
         let is_grpc = is_grpc(&request);
-        let in_flight = request_activity.begin(is_http2, is_grpc);
+        let in_flight = request_activity.begin(is_http2 && rejected.is_none(), is_grpc);
         let (mut request, early) = EarlyResponse::watch(request, is_http2);
         let (service, activity) = (service.clone(), request_activity.clone());
         let state = request_state.clone();
@@ -97,13 +109,22 @@ pub(super) async fn serve<S, B>(
                 None => activity.begin_when_free(is_grpc).await,
             };
             in_flight.observe_admission(request.extensions_mut(), &state);
-            respond(service, request, early, in_flight, &state, read_limits, is_http2).await
+            let (response, closes) = match rejected {
+                Some((response, closes)) => (response.map(|body| ServedBody::Server { body }), closes),
+                None => {
+                    let response = call(service, request, &in_flight).await?;
+                    (response.map(|body| ServedBody::Service { body }), false)
+                }
+            };
+            let last = LastResponse { closes, is_http2, state: &state };
+            Ok::<_, Infallible>(respond(response, last, early, in_flight, read_limits))
         }
     }));
-    let validator = (!is_http2).then(Http1Validator::new);
-    let io =
-        TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator, open.clone()));
-    let http = builder(is_http2);
+    let validator = (!is_http2).then(|| Http1Validator::new(head_limits));
+    let frames = is_http2.then(|| CallerFrames::new(head_limits.max_size, Instant::now().into_std()));
+    let io = WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator, open.clone());
+    let io = TokioIo::new(io.with_frames(frames));
+    let http = builder(is_http2, head_limits);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
     let (mut has_seen_end, mut is_shutting_down, mut is_aged) = (false, false, false);
@@ -128,11 +149,13 @@ pub(super) async fn serve<S, B>(
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
         };
-        let head = (!is_http2).then_some(limits.head_timeout);
-        let timeouts = Timeouts { idle, head, read };
+        let timeouts = Timeouts { idle, head: limits.head_timeout, read };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
+                if activity.input.is_flooded() || ended.as_ref().is_err_and(|error| is_flood(&**error)) {
+                    open.timed_out(TimeoutKind::Flood);
+                }
                 if let Err(error) = ended {
                     tracing::debug!(%remote, error, "connection ended early");
                 }
@@ -184,34 +207,47 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-/// Responds to one request. The last response of an HTTP/1.1 connection contains `Connection: close`; that of an HTTP/2
-/// connection, whose service sets the same field, is followed by GOAWAY.
-async fn respond<S, B>(
+/// Calls the service. A gRPC exchange without a response for some time counts as quiet.
+async fn call<S, B>(
     service: S,
     request: Request<CallerBody>,
-    early: Option<EarlyResponse>,
-    in_flight: InFlight,
-    state: &ConnectionState,
-    read_limits: ProgressLimits,
-    is_http2: bool,
-) -> Result<Response<DeliveredBody<B>>, Infallible>
+    in_flight: &InFlight,
+) -> Result<Response<B>, Infallible>
 where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>,
-    B: Body<Data = Bytes> + Send + 'static,
 {
     let mut responding = pin!(service.oneshot(request));
-    let mut response = match in_flight.is_grpc() {
-        false => responding.await?,
-        true => match timeout(QUIET, responding.as_mut()).await {
-            Ok(response) => response?,
-            Err(_) => {
-                in_flight.response_is_quiet();
-                responding.await?
-            }
-        },
-    };
-    let is_unread = early.is_some_and(EarlyResponse::finish);
-    let is_last = !is_http2 && (is_unread || in_flight.is_draining());
+    if in_flight.is_grpc() {
+        if let Ok(response) = timeout(QUIET, responding.as_mut()).await {
+            return response;
+        }
+        in_flight.response_is_quiet();
+    }
+    responding.await
+}
+
+/// Decides whether a response is the last one of its connection.
+struct LastResponse<'a> {
+    /// True if no further request of the connection can be read.
+    closes: bool,
+    is_http2: bool,
+    state: &'a ConnectionState,
+}
+
+/// Prepares a response for delivery. The last response of an HTTP/1.1 connection contains `Connection: close`; that of an
+/// HTTP/2 connection, whose service sets the same field, is followed by GOAWAY.
+fn respond<B>(
+    mut response: Response<B>,
+    LastResponse { closes, is_http2, state }: LastResponse<'_>,
+    early: Option<EarlyResponse>,
+    in_flight: InFlight,
+    read_limits: ProgressLimits,
+) -> Response<DeliveredBody<B>>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    let is_unread = !closes && early.is_some_and(EarlyResponse::finish);
+    let is_last = !is_http2 && (closes || is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         in_flight.switch_to_tunnel(response.extensions_mut().remove::<ReleasedOnClose>());
     } else if is_last {
@@ -222,17 +258,34 @@ where
         state.set_last_response();
     }
     let read_limits = response.extensions_mut().remove().unwrap_or(read_limits);
-    Ok(response.map(|body| DeliveredBody::new(body, in_flight, read_limits, is_http2)))
+    response.map(|body| DeliveredBody::new(body, in_flight, read_limits, is_http2))
 }
 
-fn builder(is_http2: bool) -> auto::Builder<StreamExecutor> {
+/// Returns true if hyper ended the connection by GOAWAY with `ENHANCE_YOUR_CALM`: by its limits of reset streams and of
+/// small DATA frames.
+fn is_flood(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let reason = causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()).find_map(|error| {
+        let is_own = error.is_go_away() && error.is_library();
+        error.reason().filter(|_| is_own)
+    });
+    reason == Some(h2::Reason::ENHANCE_YOUR_CALM)
+}
+
+fn builder(is_http2: bool, limits: HeadLimits) -> auto::Builder<StreamExecutor> {
     let mut builder = auto::Builder::new(StreamExecutor);
     // `Activity` times heads, and distinguishes a late head from an idle connection.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(limits.max_fields)
+        .max_buf_size((limits.max_size + MAX_COMPLETION).max(MIN_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEAD as u32)
+        // Larger ones get an empty 431 of hyper, much larger ones end the connection.
+        .max_header_list_size(u32::try_from(limits.max_size * 2).unwrap_or(u32::MAX))
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ProgressLimits;
+use super::{HeadLimits, ProgressLimits};
 use crate::shared::sealed::Sealed;
 
 /// Limits of the HTTP connections of a server. Replaced at run time through a [`Shared`](crate::Shared): effective on
@@ -24,6 +24,7 @@ pub struct HttpLimits {
     pub(super) min_data_rate: usize,
     pub(super) max_connection_age: Option<Duration>,
     pub(super) drain_timeout: Duration,
+    pub(super) head: HeadLimits,
 }
 
 impl Default for HttpLimits {
@@ -35,6 +36,7 @@ impl Default for HttpLimits {
             min_data_rate: 240,
             max_connection_age: None,
             drain_timeout: Duration::from_secs(30),
+            head: HeadLimits::default(),
         }
     }
 }
@@ -76,6 +78,12 @@ impl HttpLimits {
     /// Returns the limits of reading a response.
     pub(super) fn read_limits(&self) -> ProgressLimits {
         ProgressLimits::new(self.body_timeout, self.min_data_rate)
+    }
+
+    /// Limits of the head of a request, from the next connection on. Default: [`HeadLimits::default`].
+    pub fn with_head_limits(mut self, limits: HeadLimits) -> Self {
+        self.head = limits;
+        self
     }
 
     /// Time for requests in flight to finish after the shutdown began. Default: 30 seconds.

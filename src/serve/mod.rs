@@ -33,9 +33,13 @@ mod delivery;
 mod early_response;
 mod extensions;
 mod flush;
+mod head_limits;
+mod http2_frames;
+mod input_state;
 mod limits;
 mod observer;
 mod progress_clock;
+mod served_body;
 mod server;
 mod settings;
 mod stream_task;
@@ -46,6 +50,7 @@ pub use self::{
     buffer_budget::BufferBudget,
     caller_body::CallerBody,
     extensions::ReleasedOnClose,
+    head_limits::{HeadLimits, HeadRejection},
     limits::HttpLimits,
     observer::{ConnectionObserver, TimeoutKind},
     progress_clock::{Lapse, ProgressClock, ProgressLimits},

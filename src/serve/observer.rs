@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::HeadRejection;
+
 /// Observer of the connections of a server, for metrics. Called from the tasks of the connections; must not block.
 ///
 /// ```
@@ -34,9 +36,14 @@ pub trait ConnectionObserver: Send + Sync {
 
     /// A connection is closed for this reason.
     fn timed_out(&self, timeout: TimeoutKind);
+
+    /// The head of a request was rejected. Default: nothing.
+    fn head_rejected(&self, rejection: HeadRejection) {
+        let _ = rejection;
+    }
 }
 
-/// Timeout that closes a connection.
+/// Reason for which a connection is closed.
 ///
 /// ```
 /// use tower_mtls::serve::TimeoutKind;
@@ -56,6 +63,8 @@ pub enum TimeoutKind {
     Rate,
     /// The connection reached its maximum age.
     Age,
+    /// The caller sent HTTP/2 frames faster than their rate.
+    Flood,
 }
 
 impl TimeoutKind {
@@ -67,6 +76,7 @@ impl TimeoutKind {
             Self::Unread => "unread",
             Self::Rate => "rate",
             Self::Age => "age",
+            Self::Flood => "flood",
         }
     }
 }
@@ -83,6 +93,13 @@ impl OpenConnection {
             observer.opened();
         }
         Self(Arc::new(Observed(observer)))
+    }
+
+    #[cold]
+    pub(super) fn head_rejected(&self, rejection: HeadRejection) {
+        if let Some(observer) = &self.0.0 {
+            observer.head_rejected(rejection);
+        }
     }
 
     pub(super) fn timed_out(&self, timeout: TimeoutKind) {

@@ -1,4 +1,5 @@
-//! Sockets that report reads and writes to the connection's [`Activity`], and validate HTTP/1 requests.
+//! Sockets that report reads and writes to the connection's [`Activity`], validate HTTP/1 requests, and end floods of
+//! HTTP/2 frames.
 
 use std::{
     future::Future,
@@ -11,12 +12,17 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
-use super::{activity::Activity, observer::OpenConnection, strict_http1::Http1Validator};
+use super::{
+    activity::Activity,
+    http2_frames::{CallerFrames, GO_AWAY_LENGTH},
+    observer::OpenConnection,
+    strict_http1::Http1Validator,
+};
 
-/// Maximum time for which a closed connection discards the rest of a request after an early response.
+/// Maximum time for which a closed connection discards input after an early response or a GOAWAY.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Maximum number of bytes that a closed connection discards.
@@ -31,6 +37,12 @@ pub(super) struct WatchedIo<T> {
     activity: Arc<Activity>,
     /// HTTP/1 only.
     validator: Option<Http1Validator>,
+    /// HTTP/2 only.
+    frames: Option<CallerFrames>,
+    /// Number of bytes that hyper has written.
+    sent: u64,
+    /// Number of bytes written of the GOAWAY that ends a flood.
+    go_away: usize,
     /// End of discarding, after the last response.
     lingering: Option<Pin<Box<Sleep>>>,
     discarded: usize,
@@ -47,7 +59,33 @@ impl<T> WatchedIo<T> {
         validator: Option<Http1Validator>,
         open: OpenConnection,
     ) -> Self {
-        Self { io, written, accepted: 0, activity, validator, lingering: None, discarded: 0, _open: open }
+        Self {
+            io,
+            written,
+            accepted: 0,
+            activity,
+            validator,
+            frames: None,
+            sent: 0,
+            go_away: 0,
+            lingering: None,
+            discarded: 0,
+            _open: open,
+        }
+    }
+
+    /// Limits the caller's HTTP/2 frames.
+    pub(super) fn with_frames(mut self, frames: Option<CallerFrames>) -> Self {
+        self.frames = frames;
+        self
+    }
+
+    /// Reports a write of hyper.
+    fn report_write(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = &written {
+            self.sent += *count as u64;
+        }
+        self.report(written)
     }
 
     /// Reports a write, flush or shutdown. TLS buffers writes, so only the socket's count shows progress.
@@ -65,9 +103,23 @@ impl<T> WatchedIo<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { io, activity, validator, .. } = self.get_mut();
+        let Self { io, activity, validator, frames, sent, .. } = self.get_mut();
+        if let Some(frames) = frames {
+            let before = buf.filled().len();
+            if !frames.has_ended() {
+                ready!(Pin::new(io).poll_read(cx, buf))?;
+                let length = frames.scan(&buf.filled()[before..], *sent, || Instant::now().into_std());
+                buf.set_filled(before + length);
+                activity.input.set_block_since(frames.head_since());
+                if let Some(flood) = frames.flood() {
+                    activity.input.flood_begins(flood);
+                }
+            }
+            // After a flood the end of file: hyper flushes whole frames, drops its requests and shuts down.
+            return Poll::Ready(Ok(()));
+        }
         if let Some(read) = validator.as_mut().and_then(|validator| validator.read(buf)) {
-            return Poll::Ready(read);
+            return read;
         }
         let before = buf.filled().len();
         // Bytes within a request can belong to a body that is discarded after its response.
@@ -77,7 +129,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
             activity.received();
         }
         match validator {
-            Some(validator) if !activity.is_tunnel() => Poll::Ready(validator.validate(buf, before)),
+            Some(validator) if !activity.is_tunnel() => {
+                let validated = validator.validate(buf, before);
+                if let Some(rejection) = validator.head_rejection() {
+                    activity.input.reject_head(rejection);
+                }
+                Poll::Ready(validated)
+            }
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -86,7 +144,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.report(written)
+        self.report_write(written)
     }
 
     fn poll_write_vectored(
@@ -95,7 +153,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.report(written)
+        self.report_write(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -109,16 +167,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// Shuts down the sending side, and discards the rest of an upload for a limited time. Closing a socket with unread
-    /// bytes resets it, which can discard a response that the caller has not read yet.
+    /// Shuts down the sending side, after a flood by GOAWAY, and discards the rest of an upload or flood for a limited
+    /// time. Closing a socket with unread bytes resets it, which can discard a response that the caller has not read yet.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.lingering.is_none() {
+            let flood = this.frames.as_ref().filter(|frames| frames.has_ended()).map(CallerFrames::go_away);
+            if let Some(go_away) = flood {
+                while this.go_away < GO_AWAY_LENGTH {
+                    let written = Pin::new(&mut this.io).poll_write(cx, &go_away[this.go_away..]);
+                    match ready!(this.report(written))? {
+                        0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                        count => this.go_away += count,
+                    }
+                }
+            }
             let shut_down = Pin::new(&mut this.io).poll_shutdown(cx);
             ready!(this.report(shut_down))?;
-            if this.activity.is_tunnel()
-                || !this.validator.as_ref().is_some_and(Http1Validator::is_within_request)
-            {
+            let has_unread =
+                flood.is_some() || this.validator.as_ref().is_some_and(Http1Validator::is_within_request);
+            if this.activity.is_tunnel() || !has_unread {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -11,6 +11,8 @@ mod connecting;
 mod connection_limit;
 mod examples;
 mod faults;
+mod floods;
+mod head_limits;
 mod key_files;
 mod last_response;
 mod outbound;

@@ -18,6 +18,7 @@ pub mod der;
 mod folder;
 pub mod pki;
 pub mod raw;
+pub mod raw_http2;
 pub mod server;
 pub mod upstream;
 mod wait;

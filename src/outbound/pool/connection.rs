@@ -31,6 +31,9 @@ pub(in crate::outbound) enum Connector {
 /// Read buffer of an HTTP/1.1 connection in bytes, which also limits the response head.
 const READ_BUFFER: usize = 16 * 1024;
 
+/// Maximum number of header fields of a response.
+const MAX_FIELDS: usize = 200;
+
 /// A new connection.
 pub(super) enum Opened<B> {
     Http1(Http1<B>),
@@ -89,6 +92,7 @@ where
 {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER)
+        .max_headers(MAX_FIELDS)
         .handshake(io)
         .await
         .map_err(|error| ClientError::opening(error, &stats))?;

@@ -1,16 +1,12 @@
-use super::*;
+use super::{super::http2_frames::FloodKind, *};
 use crate::serve::ProgressClock;
 
 const IDLE: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(30);
 
-fn http1() -> Timeouts {
+fn timeouts() -> Timeouts {
     let read = ProgressLimits::new(Some(BODY), 0);
-    Timeouts { idle: IDLE, head: Some(Duration::from_secs(10)), read }
-}
-
-fn http2() -> Timeouts {
-    Timeouts { head: None, ..http1() }
+    Timeouts { idle: IDLE, head: Duration::from_secs(10), read }
 }
 
 fn new_activity() -> Arc<Activity> {
@@ -25,7 +21,7 @@ const fn close(kind: TimeoutKind) -> Expiry {
 async fn connection_without_request_times_out_after_idle_timeout() {
     let activity = new_activity();
     let start = Instant::now();
-    assert_eq!(activity.timed_out(http1()).await, close(TimeoutKind::Idle));
+    assert_eq!(activity.timed_out(timeouts()).await, close(TimeoutKind::Idle));
     assert_eq!(start.elapsed(), IDLE);
 }
 
@@ -37,8 +33,47 @@ async fn incomplete_head_times_out_after_head_timeout() {
     activity.received();
     tokio::time::advance(Duration::from_secs(1)).await;
     activity.received();
-    assert_eq!(activity.timed_out(http1()).await, close(TimeoutKind::Head));
+    assert_eq!(activity.timed_out(timeouts()).await, close(TimeoutKind::Head));
     assert_eq!(start.elapsed(), Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn incomplete_header_block_times_out_beside_requests_in_flight() {
+    let activity = new_activity();
+    let start = Instant::now();
+    let _request = activity.begin(false, false).unwrap();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    activity.input.set_block_since(Some(Instant::now().into_std()));
+    // Another request does not restart the time.
+    let _other = activity.begin(false, false).unwrap();
+    assert_eq!(activity.timed_out(timeouts()).await, close(TimeoutKind::Head));
+    assert_eq!(start.elapsed(), Duration::from_secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn complete_header_block_does_not_time_out() {
+    let activity = new_activity();
+    let start = Instant::now();
+    activity.input.set_block_since(Some(start.into_std()));
+    tokio::time::advance(Duration::from_secs(9)).await;
+    activity.input.set_block_since(None);
+    assert_eq!(activity.timed_out(timeouts()).await, close(TimeoutKind::Idle));
+    assert_eq!(start.elapsed(), IDLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn flood_ends_the_connection_within_a_second() {
+    let activity = new_activity();
+    let _request = activity.begin(false, false).unwrap();
+    let start = Instant::now();
+    let flood = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        activity.input.flood_begins(FloodKind::Ping);
+        activity.input.flood_begins(FloodKind::Settings);
+    };
+    let (kind, ()) = tokio::join!(activity.timed_out(timeouts()), flood);
+    assert_eq!(kind, close(TimeoutKind::Flood));
+    assert_eq!(start.elapsed(), Duration::from_millis(1_400));
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +87,7 @@ async fn idle_timeout_starts_at_the_end_of_the_request_in_flight() {
         activity.received();
         drop(request);
     };
-    let (kind, ()) = tokio::join!(activity.timed_out(http1()), ended);
+    let (kind, ()) = tokio::join!(activity.timed_out(timeouts()), ended);
     assert_eq!(kind, close(TimeoutKind::Idle));
     let elapsed = start.elapsed();
     assert!((360..=371).contains(&elapsed.as_secs()), "{elapsed:?}");
@@ -65,7 +100,7 @@ async fn idle_timeout_can_be_restarted() {
     let start = Instant::now();
     activity.restart_idle_timeout();
     assert_eq!(
-        activity.timed_out(Timeouts { idle: Duration::from_secs(1), ..http1() }).await,
+        activity.timed_out(Timeouts { idle: Duration::from_secs(1), ..timeouts() }).await,
         close(TimeoutKind::Idle)
     );
     assert_eq!(start.elapsed(), Duration::from_secs(1));
@@ -131,7 +166,7 @@ async fn connection_closes_once_all_its_responses_are_cut() {
         drop(second);
         first
     };
-    let (expiry, _responses) = tokio::join!(activity.timed_out(http2()), responses);
+    let (expiry, _responses) = tokio::join!(activity.timed_out(timeouts()), responses);
     assert_eq!(expiry, close(TimeoutKind::Unread));
     assert!((64..=66).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
@@ -142,10 +177,10 @@ async fn response_that_cannot_be_reset_gets_its_connection_go_away_and_then_an_e
     let start = Instant::now();
     let _served = activity.begin(false, false).unwrap();
     let _stuck = UnreadResponse::stalled(&activity);
-    let (step, at) = expiry(&activity, http2(), start).await;
+    let (step, at) = expiry(&activity, timeouts(), start).await;
     assert_eq!(step, Expiry::GoAway);
     assert!((31..=32).contains(&at), "{at}");
-    let (step, at) = expiry(&activity, http2(), start).await;
+    let (step, at) = expiry(&activity, timeouts(), start).await;
     assert_eq!(step, close(TimeoutKind::Unread));
     assert!((60..=62).contains(&at), "{at}");
 }
@@ -163,9 +198,9 @@ async fn unread_response_does_not_close_a_connection_that_has_served_others_mean
         drop(unread);
         Instant::now()
     };
-    let (step, end) = tokio::join!(activity.timed_out(http2()), others);
+    let (step, end) = tokio::join!(activity.timed_out(timeouts()), others);
     assert_eq!(step, Expiry::GoAway, "it was not reset");
-    let step = activity.timed_out(http2()).await;
+    let step = activity.timed_out(timeouts()).await;
     assert_eq!((step, end.elapsed()), (close(TimeoutKind::Idle), IDLE));
 }
 
@@ -201,7 +236,7 @@ async fn reset_response_does_not_end_its_connection() {
         drop(served);
     };
     let start = Instant::now();
-    let (step, ()) = tokio::join!(activity.timed_out(http2()), resetting);
+    let (step, ()) = tokio::join!(activity.timed_out(timeouts()), resetting);
     assert_eq!(step, close(TimeoutKind::Idle));
     assert!((390..=393).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
@@ -216,18 +251,18 @@ async fn unread_responses_use_limits_of_their_route() {
         let activity = new_activity();
         let start = Instant::now();
         let _response = UnreadResponse::begin(&activity, limits);
-        assert_eq!(expiry(&activity, http1(), start).await, expected);
+        assert_eq!(expiry(&activity, timeouts(), start).await, expected);
     }
     let activity = new_activity();
     let _response = UnreadResponse::begin(&activity, ProgressLimits::new(None, 0));
-    let kind = tokio::time::timeout(Duration::from_secs(3_600), activity.timed_out(http1()));
+    let kind = tokio::time::timeout(Duration::from_secs(3_600), activity.timed_out(timeouts()));
     assert!(kind.await.is_err(), "unlimited");
 }
 
 #[tokio::test(start_paused = true)]
 async fn blocked_socket_times_out_after_body_timeout() {
     let activity = new_activity();
-    activity.set_socket_limits(http2().read);
+    activity.set_socket_limits(timeouts().read);
     let start = Instant::now();
     let blocked = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -238,7 +273,7 @@ async fn blocked_socket_times_out_after_body_timeout() {
         activity.write_blocked(101);
     };
     let request = activity.begin(false, false).unwrap();
-    let (kind, ()) = tokio::join!(activity.timed_out(http2()), blocked);
+    let (kind, ()) = tokio::join!(activity.timed_out(timeouts()), blocked);
     assert_eq!((kind, start.elapsed().as_secs()), (close(TimeoutKind::Unread), 51));
     drop(request);
 }
@@ -256,17 +291,10 @@ async fn socket_that_accepts_a_byte_a_second_is_too_slow() {
     };
     let _request = activity.begin(false, false).unwrap();
     let step = tokio::select! {
-        step = activity.timed_out(http2()) => step,
+        step = activity.timed_out(timeouts()) => step,
         () = trickle => unreachable!("endless"),
     };
     assert_eq!((step, start.elapsed().as_secs()), (close(TimeoutKind::Rate), 10), "1,200 bytes buy 5 s");
-}
-
-#[tokio::test(start_paused = true)]
-async fn http_2_has_no_head_timeout() {
-    let activity = new_activity();
-    activity.received();
-    assert_eq!(activity.timed_out(http2()).await, close(TimeoutKind::Idle));
 }
 
 #[tokio::test(start_paused = true)]

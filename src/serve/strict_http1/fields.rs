@@ -7,6 +7,7 @@ use super::{
     framing::{ContentLength, Framing, TransferEncoding},
     scan::Scan,
 };
+use crate::serve::HeadRejection;
 
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
@@ -17,6 +18,8 @@ pub(super) struct FieldScanner {
     name: FieldName,
     framing: Framing,
     state: FieldState,
+    /// Number of further fields.
+    fields: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +41,20 @@ enum FieldState {
 }
 
 impl FieldScanner {
-    pub(super) fn new(section: FieldSection) -> Self {
-        Self { section, name: FieldName::default(), framing: Framing::Absent, state: FieldState::LineStart }
+    pub(super) fn new(section: FieldSection, max_fields: usize) -> Self {
+        let (name, framing, state) = (FieldName::default(), Framing::Absent, FieldState::LineStart);
+        Self { section, name, framing, state, fields: max_fields }
+    }
+
+    /// Returns bytes that complete the section.
+    pub(super) fn completion(&self) -> &'static [u8] {
+        match self.state {
+            FieldState::LineStart => b"\r\n",
+            FieldState::Name => b":\r\n\r\n",
+            FieldState::Value | FieldState::Length(_) | FieldState::Codings(_) => b"\r\n\r\n",
+            FieldState::Lf => b"\n\r\n",
+            FieldState::LastLf => b"\n",
+        }
     }
 
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan<Framing> {
@@ -49,6 +64,10 @@ impl FieldScanner {
                 FieldState::LineStart => match byte {
                     b'\r' => self.state = FieldState::LastLf,
                     _ if is_token(byte) => {
+                        let Some(fields) = self.fields.checked_sub(1) else {
+                            return Scan::Exceeds(at, HeadRejection::TooManyFields);
+                        };
+                        self.fields = fields;
                         self.name = FieldName::default();
                         self.state = FieldState::Name;
                         continue;

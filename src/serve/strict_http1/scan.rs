@@ -1,5 +1,7 @@
 //! Result of scanning one element of a request.
 
+use crate::serve::HeadRejection;
+
 /// Result of scanning one element of a request.
 #[derive(Debug)]
 pub(super) enum Scan<T> {
@@ -9,6 +11,8 @@ pub(super) enum Scan<T> {
     Complete(usize, T),
     /// The byte at this offset is invalid.
     Invalid(usize),
+    /// The byte at this offset exceeds a limit.
+    Exceeds(usize, HeadRejection),
 }
 
 impl<T> Scan<T> {
@@ -18,6 +22,7 @@ impl<T> Scan<T> {
             Self::Incomplete => Scan::Incomplete,
             Self::Complete(length, value) => Scan::Complete(length, convert(value)),
             Self::Invalid(offset) => Scan::Invalid(offset),
+            Self::Exceeds(offset, rejection) => Scan::Exceeds(offset, rejection),
         }
     }
 }

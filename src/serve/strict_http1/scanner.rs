@@ -7,16 +7,19 @@ use super::{
     request_line::RequestLineScanner,
     scan::Scan,
 };
+use crate::serve::{HeadLimits, HeadRejection};
 
 /// Maximum number of empty lines before a request (RFC 9112, section 2.2). Some callers send one after a body.
 const MAX_EMPTY_LINES: u8 = 4;
 
-/// The first invalid byte of a stream.
+/// The first byte of a stream that is invalid or exceeds a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Violation {
     /// Offset in the last scanned bytes.
     pub(super) offset: usize,
     pub(super) part: MessagePart,
+    /// None: the byte is invalid.
+    pub(super) exceeded: Option<HeadRejection>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,15 @@ pub(super) enum MessagePart {
 
 /// State machine over the bytes of one connection.
 #[derive(Debug)]
-pub(super) enum Scanner {
+pub(super) struct Scanner {
+    state: State,
+    limits: HeadLimits,
+    /// Number of further bytes of the current head.
+    head: usize,
+}
+
+#[derive(Debug)]
+enum State {
     /// Between requests, after this number of empty lines.
     Idle(u8),
     /// After the CR of an empty line.
@@ -41,8 +52,18 @@ pub(super) enum Scanner {
 }
 
 impl Scanner {
-    pub(super) fn new() -> Self {
-        Self::Idle(0)
+    pub(super) fn new(limits: HeadLimits) -> Self {
+        Self { state: State::Idle(0), limits, head: limits.max_size }
+    }
+
+    /// Returns true if no byte of the next request has arrived.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle(_))
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.state, State::Idle(_) | State::IdleLf(_))
     }
 
     /// Scans the next bytes of the stream.
@@ -50,58 +71,85 @@ impl Scanner {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             let rest = &bytes[at..];
-            let scan = match self {
-                Self::Idle(lines @ ..MAX_EMPTY_LINES) if byte == b'\r' => {
-                    Scan::Complete(1, Self::IdleLf(*lines))
+            let is_head = matches!(self.state, State::RequestLine(_) | State::Fields(_));
+            // The whole rest, unless it exceeds the size of a head.
+            let rest = if is_head { &rest[..rest.len().min(self.head)] } else { rest };
+            let scan = match &mut self.state {
+                State::Idle(lines @ ..MAX_EMPTY_LINES) if byte == b'\r' => {
+                    Scan::Complete(1, State::IdleLf(*lines))
                 }
-                Self::Idle(_) => Scan::Complete(0, Self::RequestLine(RequestLineScanner::new())),
-                Self::IdleLf(lines) if byte == b'\n' => Scan::Complete(1, Self::Idle(*lines + 1)),
-                Self::IdleLf(_) => Scan::Invalid(0),
-                Self::RequestLine(line) => line
-                    .scan(rest)
-                    .map(|version| Self::Fields(FieldScanner::new(FieldSection::Header(version)))),
-                Self::Fields(fields) => fields.scan(rest).map(Self::after_head),
-                Self::Body(remaining) => {
+                State::Idle(_) => {
+                    self.head = self.limits.max_size;
+                    Scan::Complete(0, State::RequestLine(RequestLineScanner::new(self.limits.max_target)))
+                }
+                State::IdleLf(lines) if byte == b'\n' => Scan::Complete(1, State::Idle(*lines + 1)),
+                State::IdleLf(_) => Scan::Invalid(0),
+                State::RequestLine(line) => line.scan(rest).map(|version| {
+                    State::Fields(FieldScanner::new(FieldSection::Header(version), self.limits.max_fields))
+                }),
+                State::Fields(fields) => fields.scan(rest).map(State::after_head),
+                State::Body(remaining) => {
                     let length = (rest.len() as u64).min(*remaining);
                     *remaining -= length;
                     // The cast is lossless: `length` is at most `rest.len()`.
                     if *remaining == 0 {
-                        Scan::Complete(length as usize, Self::new())
+                        Scan::Complete(length as usize, State::Idle(0))
                     } else {
                         Scan::Incomplete
                     }
                 }
-                Self::Chunks(chunks) => {
-                    chunks.scan(rest).map(|()| Self::Trailers(FieldScanner::new(FieldSection::Trailer)))
-                }
-                Self::Trailers(fields) => fields.scan(rest).map(|_| Self::new()),
+                State::Chunks(chunks) => chunks.scan(rest).map(|()| {
+                    State::Trailers(FieldScanner::new(FieldSection::Trailer, self.limits.max_fields))
+                }),
+                State::Trailers(fields) => fields.scan(rest).map(|_| State::Idle(0)),
             };
             match scan {
+                Scan::Incomplete if is_head => {
+                    self.head -= rest.len();
+                    at += rest.len();
+                    if at < bytes.len() {
+                        return Err(self.violation(at, Some(HeadRejection::TooLarge)));
+                    }
+                }
                 Scan::Incomplete => break,
                 Scan::Complete(length, next) => {
                     at += length;
-                    *self = next;
+                    self.head -= if is_head { length } else { 0 };
+                    self.state = next;
                 }
-                Scan::Invalid(offset) => {
-                    return Err(Violation { offset: at + offset, part: self.message_part() });
+                Scan::Invalid(offset) => return Err(self.violation(at + offset, None)),
+                Scan::Exceeds(offset, rejection) => {
+                    return Err(self.violation(at + offset, Some(rejection)));
                 }
             }
         }
         Ok(())
     }
 
-    fn after_head(framing: Framing) -> Self {
-        match framing {
-            Framing::Absent | Framing::Length(0) => Self::new(),
-            Framing::Length(length) => Self::Body(length),
-            Framing::Chunked => Self::Chunks(ChunkScanner::new()),
-        }
+    fn violation(&self, offset: usize, exceeded: Option<HeadRejection>) -> Violation {
+        let part = match self.state {
+            State::Idle(_) | State::IdleLf(_) | State::RequestLine(_) | State::Fields(_) => MessagePart::Head,
+            State::Body(_) | State::Chunks(_) | State::Trailers(_) => MessagePart::Body,
+        };
+        Violation { offset, part, exceeded }
     }
 
-    fn message_part(&self) -> MessagePart {
-        match self {
-            Self::Idle(_) | Self::IdleLf(_) | Self::RequestLine(_) | Self::Fields(_) => MessagePart::Head,
-            Self::Body(_) | Self::Chunks(_) | Self::Trailers(_) => MessagePart::Body,
+    /// Returns bytes that complete the current head.
+    pub(super) fn completion(&self) -> &'static [u8] {
+        match &self.state {
+            State::RequestLine(line) => line.completion(),
+            State::Fields(fields) => fields.completion(),
+            _ => &[],
+        }
+    }
+}
+
+impl State {
+    fn after_head(framing: Framing) -> Self {
+        match framing {
+            Framing::Absent | Framing::Length(0) => Self::Idle(0),
+            Framing::Length(length) => Self::Body(length),
+            Framing::Chunked => Self::Chunks(ChunkScanner::new()),
         }
     }
 }

@@ -3,11 +3,12 @@ mod streams;
 mod table;
 
 use super::scanner::{MessagePart, Scanner};
+use crate::serve::HeadLimits;
 use table::{BAD, GOOD};
 
 /// Returns the scanner after the whole stream, or offset and part of the first violation.
 fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Scanner, (usize, MessagePart)> {
-    let mut scanner = Scanner::new();
+    let mut scanner = Scanner::new(HeadLimits::default());
     let mut before = 0;
     for piece in pieces {
         scanner.scan(piece).map_err(|violation| (before + violation.offset, violation.part))?;
@@ -17,7 +18,7 @@ fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Scanner, (usiz
 }
 
 fn is_between_requests(scanner: &Scanner) -> bool {
-    matches!(scanner, Scanner::Idle(_))
+    scanner.is_idle()
 }
 
 #[track_caller]

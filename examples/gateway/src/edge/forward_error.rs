@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use tower_mtls::{
     outbound::{ClientError, ClientErrorKind},
-    serve::is_malformed_body,
+    serve::{HeadRejection, is_malformed_body},
 };
 
 use super::bounds::{StreamIdleTimeout, UploadTimeout};
@@ -20,6 +20,12 @@ pub(crate) enum ForwardError {
     RequestTimeout,
     /// The rest of the request's body did not arrive in time.
     Upload(UploadTimeout),
+    /// The request's head is larger than the route permits.
+    Head(HeadRejection),
+    /// The request's body is larger than the route permits.
+    BodyTooLarge,
+    /// The upstream's response has more header fields than the route permits.
+    TooManyResponseFields,
     /// The route's maximum number of requests is in flight.
     TooManyRequests,
     /// The request is over a rate limit, which allows the next one after this time.
@@ -45,6 +51,9 @@ impl ForwardError {
             Self::RequestTimeout => "request_timeout",
             Self::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => "body_timeout",
             Self::Upload(UploadTimeout::Idle) => StreamIdleTimeout::CODE,
+            Self::Head(rejection) => rejection.code(),
+            Self::BodyTooLarge => "body_too_large",
+            Self::TooManyResponseFields => ClientErrorKind::Connection.as_str(),
             Self::TooManyRequests => "too_many_requests_in_flight",
             Self::RateLimited { .. } => "rate_limited",
         }
@@ -55,9 +64,14 @@ impl ForwardError {
         match self {
             Self::Upstream(error) => is_malformed_body(error),
             Self::Upload(UploadTimeout::Stall | UploadTimeout::Rate)
+            | Self::Head(_)
+            | Self::BodyTooLarge
             | Self::TooManyRequests
             | Self::RateLimited { .. } => true,
-            Self::FirstByteTimeout | Self::RequestTimeout | Self::Upload(UploadTimeout::Idle) => false,
+            Self::FirstByteTimeout
+            | Self::RequestTimeout
+            | Self::TooManyResponseFields
+            | Self::Upload(UploadTimeout::Idle) => false,
         }
     }
 
@@ -74,6 +88,11 @@ impl fmt::Display for ForwardError {
             Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
             Self::Upload(timeout) => f.write_str(timeout.message()),
+            Self::Head(rejection) => write!(f, "request {rejection}"),
+            Self::TooManyResponseFields => {
+                f.write_str("response has too many header fields (max_header_fields)")
+            }
+            Self::BodyTooLarge => f.write_str("request body is too large (max_body_size)"),
             Self::TooManyRequests => f.write_str("too many requests in flight for this route (max_requests)"),
             Self::RateLimited { by, .. } => {
                 write!(f, "too many requests by this {} (rate_limit)", by.as_str())

@@ -11,11 +11,11 @@ use tower_mtls::{
     MtlsListener, ServerTls, Shared,
     acceptor::ListenerLimits,
     serve,
-    serve::{BufferBudget, CallerBody, HttpLimits},
+    serve::{BufferBudget, CallerBody, HeadLimits, HttpLimits},
 };
 
 use super::{buffers, metrics::ListenerMetrics};
-use crate::config::Limits;
+use crate::config::{Limits, RequestLimits};
 
 /// Name of the management listener.
 const MANAGEMENT: &str = "management";
@@ -117,6 +117,14 @@ fn listener_limits(limits: &Limits) -> ListenerLimits {
     limits.max_handshakes.into_iter().fold(limited, ListenerLimits::with_handshakes)
 }
 
+/// Returns the limits of the head of a request.
+pub(super) fn head_limits(limits: &RequestLimits) -> HeadLimits {
+    HeadLimits::default()
+        .with_max_size(limits.max_head_size)
+        .with_max_fields(limits.max_header_fields)
+        .with_max_target(limits.max_target_size)
+}
+
 fn http_limits(limits: &Limits) -> HttpLimits {
     HttpLimits::default()
         .with_head_timeout(limits.head_timeout)
@@ -125,4 +133,5 @@ fn http_limits(limits: &Limits) -> HttpLimits {
         .with_min_data_rate(limits.request.min_data_rate)
         .with_max_connection_age(limits.max_connection_age)
         .with_drain_timeout(limits.drain_timeout)
+        .with_head_limits(head_limits(&limits.request))
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use metrics::{Gauge, counter, gauge};
-use tower_mtls::serve::{ConnectionObserver, TimeoutKind};
+use tower_mtls::serve::{ConnectionObserver, HeadRejection, TimeoutKind};
 
 const CONNECTIONS: &str = "gateway_caller_connections";
+const UNROUTED: &str = "gateway_unrouted_requests_total";
 const TIMED_OUT: &str = "gateway_caller_connections_timed_out_total";
 
 /// Metrics of one listener.
@@ -29,5 +30,10 @@ impl ConnectionObserver for ListenerMetrics {
     #[cold]
     fn timed_out(&self, timeout: TimeoutKind) {
         counter!(TIMED_OUT, "timeout" => timeout.as_str()).increment(1);
+    }
+
+    #[cold]
+    fn head_rejected(&self, rejection: HeadRejection) {
+        counter!(UNROUTED, "code" => rejection.code()).increment(1);
     }
 }

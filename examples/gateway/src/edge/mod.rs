@@ -6,15 +6,12 @@ mod forward_error;
 mod limits;
 mod listener;
 mod metrics;
+mod size_limits;
 
 pub(crate) use self::{
     bounds::{Bounded, Bounds, Download, StreamIdleTimeout, Upload, UploadTimeout},
     forward_error::ForwardError,
     limits::{ConnectionLimit, caller_limit, management_limit, upstream_connections},
     listener::Listener,
+    size_limits::{LimitedBody, SizeLimits, SizeLimitsLayer},
 };
-
-/// Maximum size of a request's head (target and fields), in bytes.
-///
-/// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
-pub(crate) const MAX_HEAD: usize = 32 * 1024;

@@ -32,12 +32,8 @@ pub(crate) enum RoutingError {
     /// The path has two interpretations.
     AmbiguousPath,
     Connect,
-    /// The target could exceed the maximum length of a URI once it is rewritten.
-    TargetTooLong,
     /// A transfer coding other than `chunked`, which cannot be forwarded.
     TransferCoding,
-    /// The head is larger than upstreams commonly accept.
-    HeadTooLarge,
     /// Missing, repeated or invalid Host (RFC 9112, section 3.2).
     Host,
     /// The route's API in the store cannot be served with the configuration file.
@@ -52,9 +48,7 @@ impl RoutingError {
         match self {
             Self::NoRoute => "no_route",
             Self::AmbiguousPath => "ambiguous_path",
-            Self::TargetTooLong => "target_too_long",
             Self::TransferCoding => "transfer_coding",
-            Self::HeadTooLarge => "head_too_large",
             Self::Host => "bad_host",
             Self::Connect => "connect_refused",
             Self::BrokenApi => "broken_api",
@@ -66,11 +60,7 @@ impl RoutingError {
         let (status, title) = match self {
             Self::NoRoute => (StatusCode::NOT_FOUND, "No such route"),
             Self::AmbiguousPath => (StatusCode::BAD_REQUEST, "Ambiguous path"),
-            Self::TargetTooLong => (StatusCode::URI_TOO_LONG, "URI too long"),
             Self::TransferCoding => (StatusCode::NOT_IMPLEMENTED, "Not implemented"),
-            Self::HeadTooLarge => {
-                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request header fields too large")
-            }
             Self::Host => (StatusCode::BAD_REQUEST, "Bad Host"),
             Self::Connect => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::BrokenApi => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
@@ -107,13 +97,20 @@ pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Byte
         ForwardError::Upstream(error) if error.kind() == ClientErrorKind::TooManyConnections => {
             (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable")
         }
-        ForwardError::Upstream(_) => (StatusCode::BAD_GATEWAY, "Bad gateway"),
+        ForwardError::Upstream(_) | ForwardError::TooManyResponseFields => {
+            (StatusCode::BAD_GATEWAY, "Bad gateway")
+        }
         ForwardError::FirstByteTimeout
         | ForwardError::RequestTimeout
         | ForwardError::Upload(UploadTimeout::Idle) => GATEWAY_TIMEOUT,
         ForwardError::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => {
             (StatusCode::REQUEST_TIMEOUT, "Request timeout")
         }
+        ForwardError::Head(rejection) => match rejection.status() {
+            StatusCode::URI_TOO_LONG => (StatusCode::URI_TOO_LONG, "URI too long"),
+            status => (status, "Request header fields too large"),
+        },
+        ForwardError::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
         ForwardError::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
     };
     problem(status, title, error.code())

@@ -7,16 +7,6 @@ use tower_mtls::{proxy::NormalizedPath, serve::CallerBody};
 
 use super::error_response::RoutingError;
 
-pub(super) fn target_length(request: &Request<CallerBody>) -> usize {
-    request.uri().path_and_query().map_or(0, |target| target.as_str().len())
-}
-
-/// Returns the size of the head, in bytes, as HTTP/2 defines it (RFC 9113, section 6.5.2).
-pub(super) fn head_size(request: &Request<CallerBody>) -> usize {
-    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
-    target_length(request) + fields.sum::<usize>()
-}
-
 /// Returns true if there is no transfer coding other than one `chunked`, which hyper decodes and encodes.
 pub(super) fn is_only_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();

@@ -9,15 +9,12 @@ use super::{
     api_routes::ApiRoutes,
     error_response::RoutingError,
     file_routes::FileRoutes,
-    head::{head_size, host, is_only_chunked, normalized_path, target_length},
+    head::{host, is_only_chunked, normalized_path},
     route::{Route, RouteFacts},
     table::RouteTable,
 };
-use crate::{edge::MAX_HEAD, store::CertificateUses};
+use crate::store::CertificateUses;
 use tower_mtls::serve::CallerBody;
-
-/// Maximum length of a request's path and query, in bytes.
-const MAX_TARGET: usize = 16 * 1024;
 
 /// Routes of the configuration file and of the store's APIs. Immutable; replaced as a whole.
 #[derive(Debug)]
@@ -79,12 +76,6 @@ impl RoutingSnapshot {
     pub(super) fn route(&self, request: &mut Request<CallerBody>) -> Result<&Route, RoutingError> {
         if request.method() == Method::CONNECT {
             return Err(RoutingError::Connect);
-        }
-        if target_length(request) > MAX_TARGET {
-            return Err(RoutingError::TargetTooLong);
-        }
-        if head_size(request) > MAX_HEAD {
-            return Err(RoutingError::HeadTooLarge);
         }
         if !is_only_chunked(request.headers()) {
             return Err(RoutingError::TransferCoding);

@@ -86,7 +86,14 @@ fn management_limits(limits: &Limits) -> Limits {
     let ConnectionLimit { connections, handshakes } = edge::management_limit();
     let idle_timeout = limits.idle_timeout.min(MANAGEMENT_TIMEOUT);
     let body_timeout = limits.request.body_timeout.unwrap_or(MANAGEMENT_TIMEOUT).min(MANAGEMENT_TIMEOUT);
-    let request = RequestLimits { body_timeout: Some(body_timeout), ..limits.request };
+    let RequestLimits { max_head_size, max_header_fields, max_target_size, .. } = RequestLimits::default();
+    let request = RequestLimits {
+        body_timeout: Some(body_timeout),
+        max_head_size,
+        max_header_fields,
+        max_target_size,
+        ..limits.request
+    };
     Limits {
         idle_timeout,
         request,

@@ -15,6 +15,7 @@ pub mod fronted;
 #[path = "../../../../tests/support/pki.rs"]
 pub mod pki;
 pub mod process_memory;
+#[path = "../../../../tests/support/raw_http2.rs"]
 pub mod raw_http2;
 pub mod slow_upstream;
 mod stall;

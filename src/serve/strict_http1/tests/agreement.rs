@@ -16,13 +16,13 @@ use super::{
     super::{Http1Validator, scanner::Scanner},
     streams::{Random, valid},
 };
-use crate::serve::{BufferBudget, activity::Activity, observer::OpenConnection, watched_io::WatchedIo};
+use crate::serve::{BufferBudget, HeadLimits, activity::Activity, observer::OpenConnection, watched_io::WatchedIo};
 
 /// Serves a stream, sent in pieces of this size, with hyper. Returns target and body length of each complete request,
 /// and the responses.
 async fn served(stream: &[u8], piece: usize, is_validated: bool) -> (Vec<(String, usize)>, String) {
     let (mut caller, socket) = tokio::io::duplex(1 << 16);
-    let validator = is_validated.then(Http1Validator::new);
+    let validator = is_validated.then(|| Http1Validator::new(HeadLimits::default()));
     let io = TokioIo::new(WatchedIo::new(
         socket,
         |_| 0,
@@ -65,14 +65,14 @@ async fn served(stream: &[u8], piece: usize, is_validated: bool) -> (Vec<(String
 
 /// Returns the number of requests that end before the first violation, and whether there is none.
 fn scanned(stream: &[u8]) -> (usize, bool) {
-    let mut scanner = Scanner::new();
+    let mut scanner = Scanner::new(HeadLimits::default());
     let (mut ended, mut is_within) = (0, false);
     for byte in stream.chunks(1) {
         if scanner.scan(byte).is_err() {
             return (ended, false);
         }
         let was_within = is_within;
-        is_within = !matches!(scanner, Scanner::Idle(_) | Scanner::IdleLf(_));
+        is_within = !scanner.is_between_requests();
         ended += usize::from(was_within && !is_within);
     }
     (ended, true)
@@ -157,7 +157,7 @@ async fn bytes_after_upgrade_are_not_validated() {
         socket,
         |_| 0,
         activity.clone(),
-        Some(Http1Validator::new()),
+        Some(Http1Validator::new(HeadLimits::default())),
         OpenConnection::new(None),
     );
     let mut read = [0; 64];

@@ -10,15 +10,20 @@ use tokio_rustls::client::TlsStream;
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GO_AWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
 
 pub const END_STREAM: u8 = 1;
 pub const ACK: u8 = 1;
 pub const END_HEADERS: u8 = 4;
+pub const PADDED: u8 = 8;
+
+pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A received frame.
 #[derive(Debug)]
@@ -83,7 +88,7 @@ pub async fn read(stream: &mut TlsStream<TcpStream>) -> Option<Frame> {
 /// Reads up to and including the first frame of this kind.
 pub async fn read_until(stream: &mut TlsStream<TcpStream>, kind: u8) -> Frame {
     loop {
-        let frame = super::soon(read(stream)).await.expect("the connection has ended");
+        let frame = super::in_time("a frame", read(stream)).await.expect("the connection has ended");
         if frame.kind == kind {
             return frame;
         }
@@ -93,7 +98,7 @@ pub async fn read_until(stream: &mut TlsStream<TcpStream>, kind: u8) -> Frame {
 /// Acknowledges settings and pings, but updates no window, until the connection ends; returns the duration.
 pub async fn end(stream: &mut TlsStream<TcpStream>) -> Duration {
     let start = Instant::now();
-    while let Some(received) = super::soon(read(stream)).await {
+    while let Some(received) = super::in_time("a frame", read(stream)).await {
         let answer = match (received.kind, received.flags & ACK) {
             (SETTINGS, 0) => frame(SETTINGS, ACK, 0, &[]),
             (PING, 0) => frame(PING, ACK, 0, &received.payload),
