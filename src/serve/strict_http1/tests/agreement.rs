@@ -16,7 +16,9 @@ use super::{
     super::{Http1Validator, scanner::Scanner},
     streams::{Random, valid},
 };
-use crate::serve::{BufferBudget, HeadLimits, activity::Activity, observer::OpenConnection, watched_io::WatchedIo};
+use crate::serve::{
+    BufferBudget, HeadLimits, activity::Activity, observer::OpenConnection, watched_io::WatchedIo,
+};
 
 /// Serves a stream, sent in pieces of this size, with hyper. Returns target and body length of each complete request,
 /// and the responses.
