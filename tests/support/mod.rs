@@ -13,11 +13,14 @@
     reason = "shared by test files, each using its own part"
 )]
 
+#[cfg(target_os = "linux")]
+pub mod attackers;
 pub mod caller;
 pub mod der;
 mod folder;
 pub mod pki;
 pub mod raw;
+pub mod raw_http2;
 pub mod server;
 pub mod upstream;
 mod wait;

@@ -9,11 +9,15 @@
     reason = "shared by test files"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "../../../../tests/support/attackers/mod.rs"]
+pub mod attackers;
 #[path = "../../../../tests/support/folder.rs"]
 mod folder;
 pub mod fronted;
 #[path = "../../../../tests/support/pki.rs"]
 pub mod pki;
+#[path = "../../../../tests/support/raw_http2.rs"]
 pub mod raw_http2;
 pub mod slow_upstream;
 mod stall;

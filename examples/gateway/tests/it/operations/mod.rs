@@ -6,4 +6,5 @@ mod limits;
 mod management;
 mod reload;
 mod slow_callers;
+#[cfg(target_os = "linux")]
 mod unread;
