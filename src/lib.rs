@@ -187,6 +187,8 @@ pub mod proxy;
 pub mod reload;
 #[cfg(feature = "inbound")]
 pub mod request;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod shared;
 
 #[cfg(test)]
@@ -211,6 +213,8 @@ pub use policy::{Policy, PolicyError, Rule};
 pub use proxy::{ReverseProxyLayer, Upstream};
 #[cfg(feature = "inbound")]
 pub use request::{ClientCertificate, admitted, remote_addr, verification};
+#[cfg(feature = "serve")]
+pub use serve::serve;
 pub use shared::{Publish, Shared};
 
 /// The code blocks of README.md, as doctests.

@@ -1,11 +1,11 @@
 use crate::shared::Shared;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsAcceptor;
 
-use super::{MtlsStream, ServerTls, counted::Counted};
+use super::{MtlsStream, ServerTls, admission::Place, connection_state::ConnectionState, socket::Socket};
 
 /// TLS acceptor for own accept loops.
 ///
@@ -80,6 +80,18 @@ impl MtlsAcceptor {
     ///
     /// The handshake fails, or takes longer than the timeout ([`io::ErrorKind::TimedOut`]).
     pub async fn accept(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<MtlsStream> {
+        self.accept_at(socket, Arc::new(ConnectionState::new(remote)), None, self.timeout).await
+    }
+
+    /// Completes the handshake on a connection that has a place in its listener's table.
+    pub(super) async fn accept_at(
+        &self,
+        socket: TcpStream,
+        state: Arc<ConnectionState>,
+        place: Option<Place>,
+        timeout: Duration,
+    ) -> io::Result<MtlsStream> {
+        let remote = state.remote();
         // Failures show at the first use of the socket.
         let _ = socket.set_nodelay(true);
         let options = SockRef::from(&socket);
@@ -88,12 +100,16 @@ impl MtlsAcceptor {
         let _ = options.set_tcp_notsent_lowat(MAX_UNSENT);
         let local = socket.local_addr().ok();
         let tls = TlsAcceptor::from(self.tls.load().config.clone());
-        let accepted = match time::timeout(self.timeout, tls.accept(Counted::new(socket))).await {
-            Ok(accepted) => accepted,
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake timed out")),
-        };
+        let accepted =
+            match time::timeout(timeout, tls.accept(Socket::new(socket, state.clone(), place))).await {
+                Ok(accepted) => accepted,
+                Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake timed out")),
+            };
         match accepted {
-            Ok(stream) => Ok(MtlsStream::new(stream, local, remote)),
+            Ok(stream) => {
+                state.establish();
+                Ok(MtlsStream::new(stream, local, remote))
+            }
             Err(error) => {
                 report(&error, remote);
                 Err(error)
@@ -103,7 +119,12 @@ impl MtlsAcceptor {
 }
 
 fn report(error: &io::Error, remote: SocketAddr) {
-    let reason = if error.kind() == io::ErrorKind::TimedOut { "timeout" } else { "failed" };
+    let reason = match error.kind() {
+        io::ErrorKind::TimedOut => "timeout",
+        // Closed by the listener.
+        io::ErrorKind::ConnectionAborted if error.raw_os_error().is_none() => "given_up",
+        _ => "failed",
+    };
     tracing::debug!(%remote, reason, %error, "TLS handshake failed");
     #[cfg(feature = "metrics")]
     metrics::counter!("tower_mtls_handshakes_failed_total", "reason" => reason).increment(1);

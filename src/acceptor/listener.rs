@@ -1,76 +1,25 @@
-use crate::shared::Shared;
 use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
-    pin::pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream, ToSocketAddrs},
-    sync::{
-        Semaphore,
-        mpsc::{self, OwnedPermit, error::TrySendError},
-        oneshot,
-    },
+    sync::{mpsc, oneshot},
     task::{AbortHandle, JoinSet},
-    time,
+    time::{self, MissedTickBehavior},
 };
 
 use super::{
-    MtlsAcceptor, MtlsStream, ServerTls, handshake::DEFAULT_TIMEOUT, pending_handshakes::PendingHandshakes,
+    ListenerLimits, MtlsAcceptor, MtlsStream, ServerTls,
+    admission::{AddressFull, Connections, Place},
+    connection_state::ConnectionState,
 };
-
-/// Limits on unauthenticated connections.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-/// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-/// use std::time::Duration;
-/// use tokio::net::TcpListener;
-/// use tower_mtls::{MtlsListener, ServerTls, acceptor::ListenerLimits};
-///
-/// let limits = ListenerLimits::default().with_handshakes(256).with_handshake_timeout(Duration::from_secs(5));
-/// let socket = TcpListener::bind("127.0.0.1:0").await?;
-/// let listener = MtlsListener::new(socket, ServerTls::from_pem(chain, key)?, limits)?;
-/// assert_ne!(listener.local_addr().port(), 0);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, Copy)]
-#[must_use]
-pub struct ListenerLimits {
-    handshakes: usize,
-    handshake_timeout: Duration,
-}
-
-impl Default for ListenerLimits {
-    fn default() -> Self {
-        Self { handshakes: 1_024, handshake_timeout: DEFAULT_TIMEOUT }
-    }
-}
-
-impl ListenerLimits {
-    /// Limit of handshakes in progress, or completed and waiting for [`MtlsListener::accept`]. Default: 1,024, at least
-    /// 1.
-    ///
-    /// At the limit a new connection evicts the oldest handshake, once that has taken half a second, so that stalled
-    /// callers do not exclude others.
-    pub fn with_handshakes(mut self, handshakes: usize) -> Self {
-        self.handshakes = handshakes.clamp(1, Semaphore::MAX_PERMITS);
-        self
-    }
-
-    /// Time limit of a handshake, from the accepted connection on. Default: 10 seconds.
-    pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.handshake_timeout = timeout;
-        self
-    }
-}
+use crate::shared::Shared;
 
 /// Accepts TCP connections and finishes their TLS handshakes. See the [module](super).
 ///
@@ -105,8 +54,9 @@ impl ListenerLimits {
 /// ```
 #[derive(Debug)]
 pub struct MtlsListener {
-    finished: mpsc::Receiver<MtlsStream>,
+    finished: mpsc::UnboundedReceiver<MtlsStream>,
     local: SocketAddr,
+    connections: Arc<Connections>,
     /// Dropping it ends the accepting task.
     stop: oneshot::Sender<Infallible>,
     accepting: AbortOnDrop,
@@ -178,15 +128,18 @@ impl MtlsListener {
     pub fn new(
         tcp: TcpListener,
         tls: impl Into<Shared<ServerTls>>,
-        limits: ListenerLimits,
+        limits: impl Into<Shared<ListenerLimits>>,
     ) -> io::Result<Self> {
         let local = tcp.local_addr()?;
-        let (sender, finished) = mpsc::channel(limits.handshakes);
-        let acceptor = MtlsAcceptor::new(tls).with_timeout(limits.handshake_timeout);
+        // Bounded by the limit of handshakes.
+        let (sender, finished) = mpsc::unbounded_channel();
+        let acceptor = MtlsAcceptor::new(tls);
         let (stop, stopped) = oneshot::channel();
         let incoming = Incoming { tcp, stopped, left: None };
-        let accepting = tokio::spawn(accept_all(incoming, acceptor, sender));
-        Ok(Self { finished, local, stop, accepting: AbortOnDrop(accepting.abort_handle()) })
+        let connections = Connections::new();
+        let accepting =
+            tokio::spawn(accept_all(incoming, acceptor, sender, connections.clone(), limits.into()));
+        Ok(Self { finished, local, connections, stop, accepting: AbortOnDrop(accepting.abort_handle()) })
     }
 
     /// Returns the next connection with a completed handshake, and its remote address.
@@ -200,10 +153,19 @@ impl MtlsListener {
 
     pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<MtlsStream> {
         match self.finished.poll_recv(cx) {
-            Poll::Ready(Some(stream)) => Poll::Ready(stream),
+            Poll::Ready(Some(mut stream)) => {
+                stream.end_handshake();
+                Poll::Ready(stream)
+            }
             // The accepting task lives as long as this value; only the shutdown of the runtime ends it before.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// The open connections, handshakes in progress included.
+    #[cfg(feature = "serve")]
+    pub(crate) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
     }
 
     /// The bound address.
@@ -214,7 +176,7 @@ impl MtlsListener {
     /// Closes the socket, and returns the connections that exist by then: in the operating system's queue, with a
     /// handshake in progress, or not yet accepted.
     pub fn drain(self) -> DrainingListener {
-        let Self { finished, local: _, stop, accepting } = self;
+        let Self { finished, local: _, connections: _, stop, accepting } = self;
         drop(stop);
         DrainingListener { finished, _accepting: accepting }
     }
@@ -248,7 +210,7 @@ impl MtlsListener {
 /// ```
 #[derive(Debug)]
 pub struct DrainingListener {
-    finished: mpsc::Receiver<MtlsStream>,
+    finished: mpsc::UnboundedReceiver<MtlsStream>,
     _accepting: AbortOnDrop,
 }
 
@@ -258,7 +220,8 @@ impl DrainingListener {
     ///
     /// Cancel safe.
     pub async fn accept(&mut self) -> Option<(MtlsStream, SocketAddr)> {
-        let stream = self.finished.recv().await?;
+        let mut stream = self.finished.recv().await?;
+        stream.end_handshake();
         let remote = stream.remote_addr();
         Some((stream, remote))
     }
@@ -272,10 +235,22 @@ struct Incoming {
     left: Option<usize>,
 }
 
+/// Interval at which silent connections are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Connections accepted after a stop, so that new callers cannot delay the end.
 const MAX_QUEUED: usize = 4_096;
 
 impl Incoming {
+    /// Waits until the listener is stopped.
+    async fn stop(&mut self) {
+        if self.left.is_none() {
+            // Fails when the sender is dropped, which stops the listener.
+            let _ = (&mut self.stopped).await;
+            self.left = Some(MAX_QUEUED);
+        }
+    }
+
     async fn next(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         if self.left.is_none() {
             tokio::select! {
@@ -298,37 +273,52 @@ impl Incoming {
 
 /// Accepts until it is stopped, with a task for each handshake; then closes the socket and waits for handshakes in
 /// progress. Dropping the future aborts them.
-async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::Sender<MtlsStream>) {
+async fn accept_all(
+    mut incoming: Incoming,
+    tls: MtlsAcceptor,
+    finished: mpsc::UnboundedSender<MtlsStream>,
+    connections: Arc<Connections>,
+    limits: Shared<ListenerLimits>,
+) {
     let mut handshakes = JoinSet::new();
-    let mut pending_handshakes = PendingHandshakes::default();
-    while let Some(accepted) = incoming.next().await {
-        let (socket, remote) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                back_off(&error).await;
+    let mut sweep = time::interval(SWEEP_INTERVAL);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = incoming.next() => accepted,
+            _ = sweep.tick() => {
+                connections.close_silent(&limits.load());
                 continue;
             }
         };
-        while handshakes.try_join_next().is_some() {}
-        pending_handshakes.remove_finished(finished.max_capacity());
-        let permit = match finished.clone().try_reserve_owned() {
-            Ok(permit) => permit,
-            Err(TrySendError::Closed(_)) => return,
-            Err(TrySendError::Full(finished)) => {
-                let mut reserving = pin!(finished.reserve_owned());
-                let reserved =
-                    match time::timeout_at(pending_handshakes.evictable_at(), reserving.as_mut()).await {
-                        Ok(reserved) => reserved,
-                        Err(_) => {
-                            pending_handshakes.evict_oldest();
-                            reserving.await
-                        }
-                    };
-                let Ok(permit) = reserved else { return };
-                permit
+        let (socket, remote) = match accepted {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
+                back_off(&error).await;
+                continue;
             }
+            None => break,
         };
-        pending_handshakes.push(handshakes.spawn(handshake(tls.clone(), socket, remote, permit)));
+        while handshakes.try_join_next().is_some() {}
+        tokio::select! {
+            biased;
+            () = connections.room(&limits) => {}
+            () = incoming.stop() => {}
+        }
+        let limits = limits.current();
+        match connections.add(remote, &limits) {
+            Ok((state, place)) => {
+                let timeout = limits.handshake_timeout;
+                handshakes.spawn(handshake(tls.clone(), socket, state, place, timeout, finished.clone()));
+            }
+            Err(AddressFull) => {
+                tracing::debug!(%remote, "connection rejected: its address has reached its limit");
+                #[cfg(feature = "metrics")]
+                metrics::counter!("tower_mtls_connections_closed_total", "reason" => "address_limit")
+                    .increment(1);
+            }
+        }
     }
     drop((incoming, finished));
     while handshakes.join_next().await.is_some() {}
@@ -337,12 +327,15 @@ async fn accept_all(mut incoming: Incoming, tls: MtlsAcceptor, finished: mpsc::S
 async fn handshake(
     tls: MtlsAcceptor,
     socket: TcpStream,
-    remote: SocketAddr,
-    permit: OwnedPermit<MtlsStream>,
+    state: Arc<ConnectionState>,
+    place: Place,
+    timeout: Duration,
+    finished: mpsc::UnboundedSender<MtlsStream>,
 ) {
     // A failure has been logged; dropping the socket closes the connection.
-    if let Ok(stream) = tls.accept(socket, remote).await {
-        permit.send(stream);
+    if let Ok(stream) = tls.accept_at(socket, state, Some(place), timeout).await {
+        // An error means that the listener has been dropped.
+        let _ = finished.send(stream);
     }
 }
 

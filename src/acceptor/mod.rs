@@ -50,26 +50,34 @@
 //! # }
 //! ```
 
+mod admission;
 #[cfg(feature = "axum")]
 pub mod axum;
 #[cfg(feature = "axum-server")]
 mod axum_server;
-mod counted;
+mod connection_state;
 mod handshake;
+mod limits;
 mod listener;
-mod pending_handshakes;
 mod server_tls;
 mod server_tls_builder;
 mod server_tls_error;
 mod sni;
+mod socket;
 mod stream;
 #[cfg(feature = "tonic")]
 pub mod tonic;
 mod verifier;
 
+#[cfg(feature = "serve")]
+pub(crate) use self::{
+    admission::Connections,
+    connection_state::{Closing, ConnectionState, Occupancy, Occupied},
+};
 pub use self::{
     handshake::MtlsAcceptor,
-    listener::{DrainingListener, ListenerLimits, MtlsListener},
+    limits::ListenerLimits,
+    listener::{DrainingListener, MtlsListener},
     server_tls::{ClientCertificateRequest, ServerTls, TlsVersion},
     server_tls_builder::ServerTlsBuilder,
     server_tls_error::ServerTlsError,

@@ -8,7 +8,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-use super::counted::Counted;
+use super::{connection_state::ConnectionState, socket::Socket};
 use crate::{certificate::Presented, request::Capture};
 
 /// An accepted TLS connection, with the certificate that its caller presented.
@@ -43,7 +43,7 @@ use crate::{certificate::Presented, request::Capture};
 /// # fn main() {}
 /// ```
 pub struct MtlsStream {
-    tls: TlsStream<Counted>,
+    tls: TlsStream<Socket>,
     presented: Presented,
     local: Option<SocketAddr>,
     remote: SocketAddr,
@@ -51,15 +51,26 @@ pub struct MtlsStream {
 
 impl MtlsStream {
     /// Parses the caller's certificate, once per connection.
-    pub(super) fn new(tls: TlsStream<Counted>, local: Option<SocketAddr>, remote: SocketAddr) -> Self {
+    pub(super) fn new(tls: TlsStream<Socket>, local: Option<SocketAddr>, remote: SocketAddr) -> Self {
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let presented = Presented::from_der_chain(chain.iter().map(AsRef::as_ref));
         Self { tls, presented, local, remote }
     }
 
+    /// The listener hands the connection over.
+    pub(super) fn end_handshake(&mut self) {
+        self.tls.get_mut().0.end_handshake();
+    }
+
     /// Wraps a service so that its layers see the certificate that this connection's caller presented.
     pub fn capture<S>(&self, service: S) -> Capture<S> {
         Capture::new(service, self.presented.clone(), Some(self.remote))
+    }
+
+    /// The state that the connection shares with its listener.
+    #[cfg(feature = "serve")]
+    pub(crate) fn state(&self) -> &std::sync::Arc<ConnectionState> {
+        self.tls.get_ref().0.state()
     }
 
     #[cfg_attr(not(any(feature = "axum", feature = "tonic")), expect(dead_code, reason = "for adapters"))]

@@ -1,6 +1,6 @@
 //! The extension that layers read and update: the presented certificate, and their verdict.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use http::Extensions;
 
@@ -16,6 +16,24 @@ pub(crate) struct Captured {
     /// Remote address of the connection.
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) verdict: Verdict,
+    /// Receives the admission. None: the server does not need it.
+    pub(crate) admission: Option<AdmissionObserver>,
+}
+
+/// Receives the admission of a request.
+pub(crate) trait OnAdmission: Send + Sync {
+    /// A layer admitted the certificate. Called once per layer.
+    fn admitted(&self);
+}
+
+/// The observer of one request's admission.
+#[derive(Clone)]
+pub(crate) struct AdmissionObserver(pub(crate) Arc<dyn OnAdmission>);
+
+impl fmt::Debug for AdmissionObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdmissionObserver")
+    }
 }
 
 /// Verdict of the layers; of several verdicts the greatest counts.
@@ -33,7 +51,15 @@ pub(crate) enum Verdict {
 
 /// Records the presented certificate for inner layers.
 pub(crate) fn capture_into(extensions: &mut Extensions, presented: Presented, remote: Option<SocketAddr>) {
-    extensions.insert(Captured { presented, remote, verdict: Verdict::Unjudged });
+    extensions.insert(Captured { presented, remote, verdict: Verdict::Unjudged, admission: None });
+}
+
+/// Records the observer of the request's admission, after [`capture_into`].
+#[cfg(feature = "serve")]
+pub(crate) fn observe_admission(extensions: &mut Extensions, observer: Arc<dyn OnAdmission>) {
+    if let Some(captured) = extensions.get_mut::<Captured>() {
+        captured.admission = Some(AdmissionObserver(observer));
+    }
 }
 
 /// Remote address of the request's connection, as seen by the acceptor. None if the acceptor captured none.
@@ -73,6 +99,9 @@ pub(crate) fn captured(extensions: &Extensions) -> Option<(&Presented, Option<So
 pub(crate) fn mark(extensions: &mut Extensions, verdict: Verdict) {
     if let Some(captured) = extensions.get_mut::<Captured>() {
         captured.verdict = captured.verdict.max(verdict);
+        if let (Verdict::Admitted(_), Some(AdmissionObserver(observer))) = (verdict, &captured.admission) {
+            observer.admitted();
+        }
     }
 }
 

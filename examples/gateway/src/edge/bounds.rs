@@ -24,7 +24,6 @@ use http_body::Body;
 use tower::{Layer, Service};
 use tower_mtls::request::is_grpc;
 
-pub(super) use self::settings::{ReadTimeout, TunnelPermit};
 pub(crate) use self::{download::Download, settings::Bounds, upload::Upload};
 use self::{
     future::BoundedFuture,

@@ -2,9 +2,10 @@
 
 use std::{error::Error, fmt};
 
-use tower_mtls::outbound::{ClientError, ClientErrorKind};
-
-use super::strict_http1::is_malformed_body;
+use tower_mtls::{
+    outbound::{ClientError, ClientErrorKind},
+    serve::is_malformed_body,
+};
 
 /// Reason for which a routed request has no upstream response.
 #[derive(Debug)]

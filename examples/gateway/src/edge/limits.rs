@@ -8,8 +8,6 @@ const RESERVED: usize = 64;
 pub(crate) struct ConnectionLimit {
     pub(crate) connections: usize,
     pub(crate) handshakes: usize,
-    /// At the limit, true: a new connection evicts the longest idle one; false: it waits.
-    pub(crate) evicts_idle: bool,
 }
 
 /// Returns the maximum number of connections to all upstreams together.
@@ -25,7 +23,7 @@ pub(crate) fn caller_limit() -> ConnectionLimit {
 /// Returns the limits of the management listener.
 pub(crate) fn management_limit() -> ConnectionLimit {
     let files = management_files(saturate(open_files()));
-    ConnectionLimit { connections: files - files / 4, handshakes: files / 4, evicts_idle: true }
+    ConnectionLimit { connections: files - files / 4, handshakes: files / 4 }
 }
 
 /// Raises the limit of open files to the system's maximum, and returns it.
@@ -60,7 +58,7 @@ fn caller_share(limit: u64) -> ConnectionLimit {
     // A handshake takes one descriptor, a forwarded connection two.
     let handshakes = (files / 8).clamp(8, 1_024);
     let connections = (files.saturating_sub(handshakes) / 2).clamp(16, 1_000_000);
-    ConnectionLimit { connections, handshakes, evicts_idle: false }
+    ConnectionLimit { connections, handshakes }
 }
 
 #[cfg(test)]
@@ -76,11 +74,7 @@ mod tests {
             (65_536, 32_096, 1_024),
             (u64::MAX, 1_000_000, 1_024),
         ] {
-            assert_eq!(
-                caller_share(files),
-                ConnectionLimit { connections, handshakes, evicts_idle: false },
-                "{files}"
-            );
+            assert_eq!(caller_share(files), ConnectionLimit { connections, handshakes }, "{files}");
         }
     }
 

@@ -1,34 +1,21 @@
-//! Listeners: accept loop, connection limit, live changes and drain.
+//! Listeners of the gateway, whose limits and TLS settings are replaced at run time.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::{AbortHandle, JoinHandle, JoinSet},
-    time,
-};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower::Service;
 use tower_mtls::{
     MtlsListener, ServerTls, Shared,
-    acceptor::{ListenerLimits, MtlsStream},
+    acceptor::ListenerLimits,
+    serve,
+    serve::{CallerBody, HttpLimits},
 };
 
-use super::{
-    activity::Activity,
-    body::CallerBody,
-    connection,
-    limits::ConnectionLimit,
-    listener_control::{ConnectionSignals, ListenerControl, listener_control},
-    metrics::Connections,
-};
+use super::metrics::ListenerMetrics;
 use crate::config::Limits;
-
-/// Interval at which a waiting connection tries to evict an idle one.
-const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Bound listener and its connections. Dropping it closes all of them.
 #[derive(Debug)]
@@ -36,7 +23,10 @@ pub(crate) struct Listener {
     requested: SocketAddr,
     local: SocketAddr,
     tls: Shared<ServerTls>,
-    connections: ListenerControl,
+    listener_limits: Shared<ListenerLimits>,
+    http_limits: Shared<HttpLimits>,
+    /// Dropping it begins the drain.
+    drain: Option<oneshot::Sender<Infallible>>,
     task: JoinHandle<()>,
 }
 
@@ -47,7 +37,6 @@ impl Listener {
         address: SocketAddr,
         tls: ServerTls,
         limits: Limits,
-        limit: ConnectionLimit,
         service: S,
     ) -> io::Result<Self>
     where
@@ -59,14 +48,21 @@ impl Listener {
     {
         let tcp = TcpListener::bind(address).await?;
         let tls = Shared::new(tls);
-        let listener_limits = ListenerLimits::default()
-            .with_handshakes(limit.handshakes)
-            .with_handshake_timeout(limits.handshake_timeout);
-        let listener = MtlsListener::new(tcp, tls.clone(), listener_limits)?;
+        let listener_limits = Shared::new(listener_limits(&limits));
+        let listener = MtlsListener::new(tcp, tls.clone(), listener_limits.clone())?;
         let local = listener.local_addr();
-        let (connections, signals) = listener_control(limits);
-        let task = tokio::spawn(serve(name, listener, limit, service, signals));
-        Ok(Self { requested: address, local, tls, connections, task })
+        let http_limits = Shared::new(http_limits(&limits));
+        let (drain, drained) = oneshot::channel::<Infallible>();
+        let serving = serve(listener, service)
+            .with_name(name)
+            .with_limits(http_limits.clone())
+            .with_observer(ListenerMetrics::new(name))
+            .with_graceful_shutdown(async {
+                // Ends when the sender is dropped.
+                let _ = drained.await;
+            });
+        let task = tokio::spawn(serving.into_future());
+        Ok(Self { requested: address, local, tls, listener_limits, http_limits, drain: Some(drain), task })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -81,12 +77,13 @@ impl Listener {
     /// Replaces the TLS settings of new handshakes, and the limits of all connections.
     pub(crate) fn update(&self, tls: ServerTls, limits: Limits) {
         self.tls.replace(tls);
-        self.connections.set_limits(limits);
+        self.listener_limits.replace(listener_limits(&limits));
+        self.http_limits.replace(http_limits(&limits));
     }
 
     /// Stops accepting, waits for requests in flight within the drain timeout, and closes all connections.
     pub(crate) async fn drain(mut self) {
-        self.connections.drain();
+        self.drain = None;
         // An error is a panic of the task, which the panic hook has printed.
         let _ = (&mut self.task).await;
     }
@@ -98,110 +95,19 @@ impl Drop for Listener {
     }
 }
 
-/// Connections that can be evicted while idle.
-#[derive(Default)]
-struct IdleConnections(Vec<(Arc<Activity>, AbortHandle)>);
-
-impl IdleConnections {
-    fn add(&mut self, activity: Arc<Activity>, task: AbortHandle) {
-        self.0.retain(|(_, task)| !task.is_finished());
-        self.0.push((activity, task));
-    }
-
-    /// Closes the longest idle connection, if there is one.
-    fn evict_longest_idle(&self) {
-        let open = self.0.iter().filter(|(_, task)| !task.is_finished());
-        let idle = open.filter_map(|(activity, task)| Some((activity.idle_for()?, task)));
-        if let Some((_, task)) = idle.max_by_key(|(idle, _)| *idle) {
-            task.abort();
-        }
-    }
+fn listener_limits(limits: &Limits) -> ListenerLimits {
+    let default = ListenerLimits::default()
+        .with_connections_per_address(limits.max_connections_per_address)
+        .with_handshakes_per_address(limits.max_handshakes_per_address)
+        .with_handshake_timeout(limits.handshake_timeout);
+    let limited = limits.max_connections.into_iter().fold(default, ListenerLimits::with_connections);
+    limits.max_handshakes.into_iter().fold(limited, ListenerLimits::with_handshakes)
 }
 
-/// Acquires a permit, and evicts idle connections while there is none.
-async fn acquire_or_evict(permits: &Arc<Semaphore>, idle: &IdleConnections) -> Option<OwnedSemaphorePermit> {
-    loop {
-        if permits.available_permits() == 0 {
-            idle.evict_longest_idle();
-        }
-        if let Ok(permit) = time::timeout(EVICTION_INTERVAL, permits.clone().acquire_owned()).await {
-            return permit.ok();
-        }
-    }
-}
-
-async fn serve<S, B>(
-    name: &'static str,
-    mut listener: MtlsListener,
-    limit: ConnectionLimit,
-    service: S,
-    mut signals: ConnectionSignals,
-) where
-    S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let evicts_idle = limit.evicts_idle;
-    let permits = Arc::new(Semaphore::new(limit.connections));
-    let mut idle = IdleConnections::default();
-    let gauge = Connections::new(name);
-    let connection_signals = signals.clone();
-    let connection = |stream: MtlsStream| {
-        let activity = Activity::new(connection_signals.is_draining.clone());
-        let serving =
-            connection::serve(stream, service.clone(), activity.clone(), connection_signals.clone());
-        let open = gauge.open();
-        let serving = async move {
-            serving.await;
-            drop(open);
-        };
-        (serving, activity)
-    };
-    let mut tasks = JoinSet::new();
-    let accepting = async {
-        loop {
-            let permit = if evicts_idle { None } else { permits.clone().acquire_owned().await.ok() };
-            let (stream, _) = listener.accept().await;
-            let Some(permit) = (match permit {
-                Some(permit) => Some(permit),
-                None => acquire_or_evict(&permits, &idle).await,
-            }) else {
-                return;
-            };
-            while tasks.try_join_next().is_some() {}
-            let (serving, activity) = connection(stream);
-            let task = tasks.spawn(async move {
-                serving.await;
-                drop(permit);
-            });
-            if evicts_idle {
-                idle.add(activity, task);
-            }
-        }
-    };
-    tokio::select! {
-        () = accepting => {}
-        () = signals.drained() => {}
-    }
-    let mut handshakes = listener.drain();
-    // Finished tasks do not count as connections.
-    while tasks.try_join_next().is_some() {}
-    tracing::info!(listener = name, connections = tasks.len(), "draining");
-    let finishing = async {
-        while let Some((stream, _)) = handshakes.accept().await {
-            tasks.spawn(connection(stream).0);
-        }
-        while tasks.join_next().await.is_some() {}
-    };
-    let timeout: Duration = signals.settings.borrow().limits.drain_timeout;
-    if time::timeout(timeout, finishing).await.is_err() {
-        tracing::warn!(listener = name, connections = tasks.len(), "cut off after the drain timeout");
-        // Waits for the drop guards, which log.
-        tasks.shutdown().await;
-    }
+fn http_limits(limits: &Limits) -> HttpLimits {
+    HttpLimits::default()
+        .with_head_timeout(limits.head_timeout)
+        .with_idle_timeout(limits.idle_timeout)
+        .with_body_timeout(limits.request.body_timeout)
+        .with_drain_timeout(limits.drain_timeout)
 }

@@ -1,37 +1,33 @@
 //! Metrics of callers' connections.
 
+use std::sync::Arc;
+
 use metrics::{Gauge, counter, gauge};
+use tower_mtls::serve::{ConnectionObserver, TimeoutKind};
 
 const CONNECTIONS: &str = "gateway_caller_connections";
 const TIMED_OUT: &str = "gateway_caller_connections_timed_out_total";
 
-/// Gauge of the open connections of one listener.
-#[derive(Clone)]
-pub(super) struct Connections(Gauge);
+/// Metrics of one listener.
+pub(super) struct ListenerMetrics(Gauge);
 
-impl Connections {
-    pub(super) fn new(listener: &'static str) -> Self {
-        Self(gauge!(CONNECTIONS, "listener" => listener))
-    }
-
-    /// Counts a connection until the returned guard is dropped.
-    pub(super) fn open(&self) -> OpenConnection {
-        self.0.increment(1);
-        OpenConnection(self.0.clone())
+impl ListenerMetrics {
+    pub(super) fn new(listener: &'static str) -> Arc<Self> {
+        Arc::new(Self(gauge!(CONNECTIONS, "listener" => listener)))
     }
 }
 
-/// Drop guard of an open connection.
-pub(super) struct OpenConnection(Gauge);
+impl ConnectionObserver for ListenerMetrics {
+    fn opened(&self) {
+        self.0.increment(1);
+    }
 
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
+    fn closed(&self) {
         self.0.decrement(1);
     }
-}
 
-/// Counts a connection that was closed at a timeout.
-#[cold]
-pub(super) fn timed_out(timeout: &'static str) {
-    counter!(TIMED_OUT, "timeout" => timeout).increment(1);
+    #[cold]
+    fn timed_out(&self, timeout: TimeoutKind) {
+        counter!(TIMED_OUT, "timeout" => timeout.as_str()).increment(1);
+    }
 }

@@ -1,27 +1,19 @@
-//! Callers' connections: listeners, limits, timeouts, strict HTTP/1, and bodies. Imports `config` only.
+//! Callers' connections: the listener, its limits, and the bounds of routes. Imports `config` only.
 
-mod activity;
-mod body;
 mod bounds;
-mod connection;
-mod delivery;
-mod early_response;
-mod flush;
 mod forward_error;
 mod limits;
 mod listener;
-mod listener_control;
 mod metrics;
-mod strict_http1;
-mod tunnel;
-mod watched_io;
 
 pub(crate) use self::{
-    body::CallerBody,
     bounds::{Bounded, Bounds, Download, Upload},
-    connection::MAX_HEAD,
     forward_error::ForwardError,
     limits::{ConnectionLimit, caller_limit, management_limit, upstream_connections},
     listener::Listener,
-    strict_http1::is_malformed_body,
 };
+
+/// Maximum size of a request's head (target and fields), in bytes.
+///
+/// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
+pub(crate) const MAX_HEAD: usize = 32 * 1024;

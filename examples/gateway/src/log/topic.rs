@@ -11,7 +11,6 @@ const ABOUT_REQUESTS: &[&str] = &[
     "tower_mtls::proxy",
     "gateway::management::access",
     "gateway::routing::respond",
-    "gateway::edge::tunnel",
 ];
 
 /// Kinds of log lines by what causes them.

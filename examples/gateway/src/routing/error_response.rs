@@ -5,7 +5,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tower_mtls::{outbound::ClientErrorKind, request::grpc_error};
 
-use crate::edge::{ForwardError, is_malformed_body};
+use crate::edge::ForwardError;
+use tower_mtls::serve::is_malformed_body;
 
 /// Returns a problem response. Title and code must not need JSON escapes.
 fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {

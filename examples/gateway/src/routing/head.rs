@@ -3,10 +3,9 @@
 use std::net::Ipv6Addr;
 
 use http::{HeaderMap, Request, Version, header};
-use tower_mtls::proxy::NormalizedPath;
+use tower_mtls::{proxy::NormalizedPath, serve::CallerBody};
 
 use super::error_response::RoutingError;
-use crate::edge::CallerBody;
 
 pub(super) fn target_length(request: &Request<CallerBody>) -> usize {
     request.uri().path_and_query().map_or(0, |target| target.as_str().len())

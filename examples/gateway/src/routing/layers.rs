@@ -6,13 +6,14 @@ use tower_mtls::{
     apim::{ApimPolicy, ApimPolicyLayer, ForwardingLayer, ForwardingService},
     outbound::{IdentityService, RetryIdempotent},
     proxy::{ProxyBody, ReverseProxy},
+    serve::CallerBody,
 };
 
 use super::{
     policy::RoutePolicy,
     unverified::{Unverified, UnverifiedLayer},
 };
-use crate::edge::{Bounded, Bounds, CallerBody, Upload};
+use crate::edge::{Bounded, Bounds, Upload};
 
 /// HTTP client shared by all routes.
 pub(crate) type Client = MtlsClient<ProxyBody<Upload<CallerBody>>>;

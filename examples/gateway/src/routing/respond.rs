@@ -5,7 +5,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{Either, Full};
 use tower::ServiceExt;
-use tower_mtls::{inbound::ResponseBody, outbound::UpstreamBody, remote_addr, request::is_grpc};
+use tower_mtls::{
+    inbound::ResponseBody, outbound::UpstreamBody, remote_addr, request::is_grpc, serve::CallerBody,
+};
 
 use super::{
     error_response::{forward_error_response, to_grpc},
@@ -16,10 +18,7 @@ use super::{
     route::RouteFacts,
     snapshot::RoutingSnapshot,
 };
-use crate::{
-    edge::{CallerBody, Download},
-    log,
-};
+use crate::{edge::Download, log};
 
 /// Response body of an upstream, of a rejection, or of the gateway.
 pub(crate) type RouteBody =

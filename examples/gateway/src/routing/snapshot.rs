@@ -13,10 +13,8 @@ use super::{
     route::{Route, RouteFacts},
     table::RouteTable,
 };
-use crate::{
-    edge::{CallerBody, MAX_HEAD},
-    store::CertificateUses,
-};
+use crate::{edge::MAX_HEAD, store::CertificateUses};
+use tower_mtls::serve::CallerBody;
 
 /// Maximum length of a request's path and query, in bytes.
 const MAX_TARGET: usize = 16 * 1024;

@@ -6,12 +6,12 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use http::Request;
 use tower::{ServiceExt, service_fn};
-use tower_mtls::ServerTls;
+use tower_mtls::{ServerTls, serve::CallerBody};
 
 use crate::{
     build::Endpoint,
     config::{Diagnostic, Limits, RequestLimits, Severity},
-    edge::{self, CallerBody, ConnectionLimit, Listener},
+    edge::{self, ConnectionLimit, Listener},
     routing::{self, RoutingSnapshot},
 };
 
@@ -25,19 +25,14 @@ pub(super) async fn bind(
     limits: Limits,
     file: &Path,
 ) -> Result<Listener, Diagnostic> {
-    let default = edge::caller_limit();
-    let connection_limit = ConnectionLimit {
-        connections: limits.max_connections.unwrap_or(default.connections),
-        handshakes: limits.max_handshakes.unwrap_or(default.handshakes),
-        evicts_idle: false,
-    };
     let snapshot = snapshot.clone();
     let service = service_fn(move |request: Request<CallerBody>| {
         let snapshot = snapshot.clone();
         async move { Ok::<_, Infallible>(routing::respond(&snapshot, request).await) }
     });
     let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-    let bound = Listener::bind("main", address, tls, limits, connection_limit, service).await;
+    let limits = listener_limits(limits);
+    let bound = Listener::bind("main", address, tls, limits, service).await;
     bound.map_err(|error| bind_error(endpoint, file, &error))
 }
 
@@ -63,8 +58,8 @@ impl ManagementListener {
             router.oneshot(request)
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
-        let (limits, connection_limit) = (management_limits(limits), edge::management_limit());
-        let bound = Listener::bind("management", address, tls, limits, connection_limit, service).await;
+        let limits = management_limits(limits);
+        let bound = Listener::bind("management", address, tls, limits, service).await;
         let listener = bound.map_err(|error| bind_error(endpoint, file, &error))?;
         Ok(Self { listener, router })
     }
@@ -76,12 +71,31 @@ impl ManagementListener {
     }
 }
 
+/// Returns the limits of the listener for callers. Those that are not configured derive from the limit of open files.
+pub(super) fn listener_limits(limits: Limits) -> Limits {
+    let default = edge::caller_limit();
+    Limits {
+        max_connections: limits.max_connections.or(Some(default.connections)),
+        max_handshakes: limits.max_handshakes.or(Some(default.handshakes)),
+        ..limits
+    }
+}
+
 /// Returns the limits of the management listener: shorter timeouts, because it has fewer connections.
 fn management_limits(limits: Limits) -> Limits {
+    let ConnectionLimit { connections, handshakes } = edge::management_limit();
     let idle_timeout = limits.idle_timeout.min(MANAGEMENT_TIMEOUT);
     let body_timeout = limits.request.body_timeout.unwrap_or(MANAGEMENT_TIMEOUT).min(MANAGEMENT_TIMEOUT);
     let request = RequestLimits { body_timeout: Some(body_timeout), ..limits.request };
-    Limits { idle_timeout, request, ..limits }
+    Limits {
+        idle_timeout,
+        request,
+        max_connections: Some(connections),
+        max_handshakes: Some(handshakes),
+        max_connections_per_address: None,
+        max_handshakes_per_address: None,
+        ..limits
+    }
 }
 
 fn bind_error(endpoint: &Endpoint, file: &Path, error: &io::Error) -> Diagnostic {

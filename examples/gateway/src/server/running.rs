@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time};
 
 use super::{
     current_routes::CurrentRoutes,
-    listen::{ManagementListener, bind},
+    listen::{ManagementListener, bind, listener_limits},
     open_store::OpenStore,
     reload_checks::{check_store_contents, check_store_unchanged},
     retire::retire,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     build::Loaded,
-    config::{Diagnostic, Limits},
+    config::Diagnostic,
     edge::Listener,
     management::{self, Access},
     routing::FileRoutes,
@@ -39,8 +39,6 @@ pub(crate) struct Server {
     metrics: PrometheusHandle,
     published: Arc<CurrentStore>,
     store: Option<OpenStore>,
-    /// Limits at the start, some of which cannot change.
-    initial_limits: Limits,
 }
 
 impl Server {
@@ -84,7 +82,6 @@ impl Server {
             metrics,
             published,
             store,
-            initial_limits: limits,
         };
         if let Some((endpoint, access)) = management {
             let router = server.router(access);
@@ -141,7 +138,7 @@ impl Server {
                 let old = std::mem::replace(&mut self.listener, listener);
                 self.drain_in_background(old);
             }
-            None => self.listener.update(endpoint.tls, limits),
+            None => self.listener.update(endpoint.tls, listener_limits(limits)),
         }
         match (kept_management, new_management) {
             (Some((endpoint, access)), _) => {
@@ -155,7 +152,6 @@ impl Server {
                 }
             }
         }
-        self.warn_of_fixed_limits(&limits);
         let new = self.routes.snapshot().load_full();
         unguarded::warn(&old, &new);
         retire((&old.file, &old_builder), (&new.file, &api_builder));
@@ -196,20 +192,6 @@ impl Server {
     fn drain_in_background(&mut self, listener: Listener) {
         while self.closing.try_join_next().is_some() {}
         self.closing.spawn(listener.drain());
-    }
-
-    /// Warns of changed limits that take effect at the next start.
-    fn warn_of_fixed_limits(&self, limits: &Limits) {
-        let initial = &self.initial_limits;
-        for (key, has_changed) in [
-            ("max_connections", limits.max_connections != initial.max_connections),
-            ("max_handshakes", limits.max_handshakes != initial.max_handshakes),
-            ("handshake_timeout", limits.handshake_timeout != initial.handshake_timeout),
-        ] {
-            if has_changed {
-                tracing::warn!("limits.{key} changed: takes effect at the next start");
-            }
-        }
     }
 }
 

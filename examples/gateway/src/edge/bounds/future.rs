@@ -1,7 +1,6 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -10,12 +9,13 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tower_mtls::serve::{ReadTimeout, ReleasedOnClose};
 
 use super::{
     super::forward_error::ForwardError,
     download::Download,
     idle_timer::Progress,
-    settings::{Bounds, Permit, ReadTimeout, TunnelPermit},
+    settings::{Bounds, Permit},
     upload::{Stalled, UploadEnd},
 };
 
@@ -97,7 +97,7 @@ where
                     let (mut head, body) = response.into_parts();
                     if head.status == StatusCode::SWITCHING_PROTOCOLS {
                         // The exchange continues as a tunnel.
-                        head.extensions.insert(TunnelPermit { permit: Arc::new(permit) });
+                        head.extensions.insert(ReleasedOnClose::new(permit));
                         return Poll::Ready(Ok(Response::from_parts(head, Download::without_permit(body))));
                     }
                     if !body.is_end_stream() {

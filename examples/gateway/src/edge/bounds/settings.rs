@@ -1,11 +1,8 @@
 //! Settings of a route's bounds, and the permit of one request.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use crate::config::RequestLimits;
@@ -23,17 +20,6 @@ pub(crate) struct Bounds {
 /// Permit for one request of a route, released on drop.
 #[derive(Debug)]
 pub(super) struct Permit(Arc<AtomicUsize>);
-
-/// Extension of a response that switches protocols: the permit that the tunnel keeps.
-#[derive(Debug, Clone)]
-pub(crate) struct TunnelPermit {
-    #[expect(dead_code, reason = "released on drop")]
-    pub(super) permit: Arc<Permit>,
-}
-
-/// Response extension: maximum time for which the caller reads nothing while bytes are ready. None: unlimited.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ReadTimeout(pub(crate) Option<Duration>);
 
 impl Bounds {
     /// Acquires a permit. None: the route is at its limit.

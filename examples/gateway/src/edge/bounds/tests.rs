@@ -9,6 +9,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::*;
 use crate::config::RequestLimits;
+use tower_mtls::serve::{ReadTimeout, ReleasedOnClose};
 
 impl From<Infallible> for ForwardError {
     fn from(never: Infallible) -> Self {
@@ -236,7 +237,7 @@ async fn tunnel_keeps_its_permit_until_it_ends() {
         Ok::<_, Infallible>(response.unwrap())
     }));
     let mut response = switching.oneshot(Request::new(Empty::new())).await.unwrap();
-    let permit = response.extensions_mut().remove::<TunnelPermit>();
+    let permit = response.extensions_mut().remove::<ReleasedOnClose>();
     drop(response);
     assert_eq!(bounds.in_flight.load(Ordering::Relaxed), 1);
     drop(permit);

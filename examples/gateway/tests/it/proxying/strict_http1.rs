@@ -1,6 +1,6 @@
 //! Requests that can be parsed in two ways never reach the upstream.
 
-#[path = "../../../src/edge/strict_http1/tests/table.rs"]
+#[path = "../../../../../src/serve/strict_http1/tests/table.rs"]
 mod table;
 
 use std::{

@@ -14,7 +14,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{activity::Activity, strict_http1::Http1Validator};
+use super::{activity::Activity, observer::OpenConnection, strict_http1::Http1Validator};
 
 /// Maximum time for which a closed connection discards the rest of a request after an early response.
 const LINGER: Duration = Duration::from_secs(1);
@@ -22,7 +22,6 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Maximum number of bytes that a closed connection discards.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
-#[derive(Debug)]
 pub(super) struct WatchedIo<T> {
     io: T,
     /// Returns the number of bytes that the operating system has accepted.
@@ -35,6 +34,8 @@ pub(super) struct WatchedIo<T> {
     /// End of discarding, after the last response.
     lingering: Option<Pin<Box<Sleep>>>,
     discarded: usize,
+    /// A tunnel counts as an open connection.
+    _open: OpenConnection,
 }
 
 impl<T> WatchedIo<T> {
@@ -44,8 +45,9 @@ impl<T> WatchedIo<T> {
         written: fn(&T) -> u64,
         activity: Arc<Activity>,
         validator: Option<Http1Validator>,
+        open: OpenConnection,
     ) -> Self {
-        Self { io, written, accepted: 0, activity, validator, lingering: None, discarded: 0 }
+        Self { io, written, accepted: 0, activity, validator, lingering: None, discarded: 0, _open: open }
     }
 
     /// Reports a write, flush or shutdown. TLS buffers writes, so only the socket's count shows progress.

@@ -14,7 +14,7 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Validates the bytes between a caller's socket and hyper.
 #[derive(Debug)]
-pub(crate) struct Http1Validator {
+pub(in crate::serve) struct Http1Validator {
     scanner: Scanner,
     rejection: Option<FinalRead>,
 }
@@ -29,17 +29,17 @@ enum FinalRead {
 }
 
 impl Http1Validator {
-    pub(crate) fn new() -> Self {
+    pub(in crate::serve) fn new() -> Self {
         Self { scanner: Scanner::new(), rejection: None }
     }
 
     /// Returns true if a request is incomplete, or after a violation.
-    pub(crate) fn is_within_request(&self) -> bool {
+    pub(in crate::serve) fn is_within_request(&self) -> bool {
         self.rejection.is_some() || !matches!(self.scanner, Scanner::Idle(_))
     }
 
     /// Reads in place of the socket after a violation. `None`: read the socket.
-    pub(crate) fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
+    pub(in crate::serve) fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
         match self.rejection.as_mut()? {
             FinalRead::HeadEnd(end) => {
                 let (now, later) = end.split_at(end.len().min(buf.remaining()));
@@ -52,7 +52,7 @@ impl Http1Validator {
     }
 
     /// Validates the bytes after the first `before`, which were read from the socket.
-    pub(crate) fn validate(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
+    pub(in crate::serve) fn validate(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> io::Result<()> {
         let bytes = &mut buf.filled_mut()[before..];
         let Err(Violation { offset, part }) = self.scanner.scan(bytes) else {
             return Ok(());
@@ -92,7 +92,7 @@ impl fmt::Display for MalformedBody {
 impl Error for MalformedBody {}
 
 /// Returns true if a malformed body of the caller caused the error.
-pub(crate) fn is_malformed_body(error: &(dyn Error + 'static)) -> bool {
+pub fn is_malformed_body(error: &(dyn Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     causes
         .filter_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref())

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 /// Request body of a caller. The part that a service does not read can be [discarded](Rest). Empty by default, for
 /// retried requests.
 #[derive(Debug, Default)]
-pub(crate) struct CallerBody {
+pub struct CallerBody {
     /// None: empty, dropped, or read to the end.
     incoming: Option<Incoming>,
     /// None for requests without a body.

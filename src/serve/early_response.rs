@@ -3,14 +3,14 @@
 //! The caller can still be sending. An immediate reset of the HTTP/2 stream or of the connection could discard the
 //! response before the caller has read it, so the rest of the request is read and discarded for a limited time.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Request, Version, header};
-use http_body_util::BodyExt;
+use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::body::{CallerBody, Rest};
+use super::caller_body::{CallerBody, Rest};
 
 /// Maximum announced length of a body that is discarded to keep an HTTP/1.1 connection open, in bytes.
 const SMALL_BODY: u64 = 64 * 1024;
@@ -64,7 +64,7 @@ fn is_small(headers: &HeaderMap) -> bool {
 async fn discard(mut body: Incoming) {
     let discarding = async {
         let mut remaining = MAX_DISCARDED;
-        while let Some(Ok(frame)) = body.frame().await {
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             let length = frame.data_ref().map_or(0, bytes::Bytes::len) as u64;
             let Some(rest) = remaining.checked_sub(length) else { return };
             remaining = rest;

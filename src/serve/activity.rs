@@ -17,7 +17,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{bounds::TunnelPermit, flush::Flush};
+use http::Extensions;
+
+use super::{ReleasedOnClose, TimeoutKind, admission::RequestAdmission, flush::Flush};
+use crate::{
+    acceptor::{ConnectionState, Occupancy, Occupied},
+    request::captured::observe_admission,
+};
 
 /// Maximum number of concurrent limited requests of a connection. A request to an HTTP/1.1 upstream buffers about
 /// 110 KiB.
@@ -25,9 +31,6 @@ const MAX_REQUESTS: usize = 64;
 
 /// Interval at which the timeouts of a connection with a request in flight are checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Minimum time with unread responses after which a connection counts as idle.
-const STALLED: Duration = Duration::from_millis(100);
 
 /// No limit, in milliseconds.
 const UNLIMITED: u64 = u64::MAX;
@@ -47,6 +50,8 @@ pub(super) struct Timeouts {
 pub(super) struct Activity {
     start: Instant,
     in_flight: AtomicUsize,
+    /// Number of requests in flight that a layer admitted.
+    admitted: AtomicUsize,
     requests: Arc<Semaphore>,
     /// End of the last request, in milliseconds since the start.
     idle_since: AtomicU64,
@@ -64,8 +69,8 @@ pub(super) struct Activity {
     /// The listener's timeout of unread responses, in milliseconds.
     unread_limit: AtomicU64,
     tunnel: AtomicBool,
-    /// The route's permit, released with the connection.
-    tunnel_permit: OnceLock<TunnelPermit>,
+    /// Value of the response that switched protocols, released with the connection.
+    released_on_close: OnceLock<ReleasedOnClose>,
     /// True while the listener drains.
     is_draining: Arc<AtomicBool>,
     /// The next complete flush of the socket.
@@ -79,33 +84,13 @@ pub(super) trait Expire: Send + Sync {
     fn expire(&self, now: u64);
 }
 
-/// Timeout that closes a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeoutKind {
-    /// No request began in time.
-    Idle,
-    /// A request's head was not completed in time.
-    Head,
-    /// The caller did not read its responses in time.
-    Unread,
-}
-
-impl TimeoutKind {
-    /// Returns the value of the metric's label.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Head => "head",
-            Self::Unread => "unread",
-        }
-    }
-}
-
 /// A request in flight; it ends when this is dropped.
-pub(super) struct InFlight(
-    Arc<Activity>,
-    #[expect(dead_code, reason = "released on drop")] Option<OwnedSemaphorePermit>,
-);
+pub(super) struct InFlight {
+    activity: Arc<Activity>,
+    admission: Option<Arc<RequestAdmission>>,
+    /// Released on drop.
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,6 +109,7 @@ impl Activity {
         Arc::new(Self {
             start: Instant::now(),
             in_flight: AtomicUsize::new(0),
+            admitted: AtomicUsize::new(0),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
@@ -134,7 +120,7 @@ impl Activity {
             write_blocked_since: AtomicU64::new(0),
             unread_limit: AtomicU64::new(UNLIMITED),
             tunnel: AtomicBool::new(false),
-            tunnel_permit: OnceLock::new(),
+            released_on_close: OnceLock::new(),
             is_draining,
             flush: Flush::default(),
         })
@@ -143,10 +129,10 @@ impl Activity {
     /// Marks the connection as a tunnel, whose bytes are no longer HTTP.
     ///
     /// Must be called before 101 is sent to the caller.
-    pub(super) fn switch_to_tunnel(&self, permit: Option<TunnelPermit>) {
-        if let Some(permit) = permit {
+    pub(super) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
+        if let Some(value) = value {
             // Cannot fail: a connection switches once.
-            let _ = self.tunnel_permit.set(permit);
+            let _ = self.released_on_close.set(value);
         }
         self.tunnel.store(true, Ordering::Release);
     }
@@ -187,7 +173,7 @@ impl Activity {
         }
         drop(responses);
         self.head_since.store(0, Ordering::Relaxed);
-        InFlight(self.clone(), permit)
+        InFlight { activity: self.clone(), admission: None, _permit: permit }
     }
 
     /// Restarts the idle timeout.
@@ -214,17 +200,14 @@ impl Activity {
         }
     }
 
-    /// Returns the time without a request, or with unread responses only. None while another request is in flight.
-    ///
-    /// Progress of unread responses does not count: a caller that reads a byte now and then must not keep its
-    /// connection when connections are scarce.
-    pub(super) fn idle_for(&self) -> Option<Duration> {
-        let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
-        if self.in_flight.load(Ordering::Relaxed) == 0 {
-            return Some(for_since(self.idle_since.load(Ordering::Relaxed)));
-        }
-        let stalled = self.is_unread().then(|| for_since(self.unread_since.load(Ordering::Relaxed)));
-        stalled.filter(|stalled| *stalled >= STALLED)
+    /// Records that a layer admitted a request in flight.
+    pub(super) fn admitted_begins(&self) {
+        self.admitted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records the end of an admitted request.
+    pub(super) fn admitted_ends(&self) {
+        self.admitted.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Returns true if all requests in flight have responses with unread bytes.
@@ -308,31 +291,57 @@ impl Activity {
     }
 }
 
+impl Occupied for Activity {
+    /// Progress of unread responses does not count: a caller that reads a byte now and then must not keep its
+    /// connection when connections are scarce.
+    fn occupancy(&self) -> Occupancy {
+        let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            return Occupancy::Idle(for_since(self.idle_since.load(Ordering::Relaxed)));
+        }
+        if self.is_unread() {
+            return Occupancy::Stalled(for_since(self.unread_since.load(Ordering::Relaxed)));
+        }
+        Occupancy::Busy { is_admitted: self.admitted.load(Ordering::Relaxed) > 0 }
+    }
+}
+
 impl InFlight {
+    /// Observes the admission of the request, which ends with it.
+    pub(super) fn observe_admission(
+        &mut self,
+        extensions: &mut Extensions,
+        connection: &Arc<ConnectionState>,
+    ) {
+        let admission = RequestAdmission::new(self.activity.clone(), connection.clone());
+        self.admission = Some(admission.clone());
+        observe_admission(extensions, admission);
+    }
+
     /// See [`Activity::switch_to_tunnel`].
-    pub(super) fn switch_to_tunnel(&self, permit: Option<TunnelPermit>) {
-        self.0.switch_to_tunnel(permit);
+    pub(super) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
+        self.activity.switch_to_tunnel(value);
     }
 
     /// Returns the number of requests in flight on the connection.
     pub(super) fn on_connection(&self) -> usize {
-        self.0.in_flight.load(Ordering::Relaxed)
+        self.activity.in_flight.load(Ordering::Relaxed)
     }
 
     /// Returns the listener's timeout of unread responses. None: unlimited.
     pub(super) fn unread_limit(&self) -> Option<Duration> {
-        let limit = self.0.unread_limit.load(Ordering::Relaxed);
+        let limit = self.activity.unread_limit.load(Ordering::Relaxed);
         (limit != UNLIMITED).then(|| Duration::from_millis(limit))
     }
 
     /// Returns the flush of the connection's socket.
     pub(super) fn socket_flush(&self) -> &Flush {
-        &self.0.flush
+        &self.activity.flush
     }
 
     /// Registers a response, which expires if the caller does not read it.
     pub(super) fn register_response(&self, response: &Arc<dyn Expire>) {
-        let mut responses = self.0.responses();
+        let mut responses = self.activity.responses();
         // Bounds the list by the number of open responses.
         if responses.len() == responses.capacity() {
             responses.retain(|response| response.strong_count() > 0);
@@ -342,28 +351,28 @@ impl InFlight {
 
     /// Records that a response has unread bytes.
     pub(super) fn unread_begins(&self) {
-        if self.0.unread.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.0.unread_since.store(self.0.elapsed(), Ordering::Relaxed);
+        if self.activity.unread.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.activity.unread_since.store(self.activity.elapsed(), Ordering::Relaxed);
         }
     }
 
     /// Records that a response has no more unread bytes.
     pub(super) fn unread_ends(&self) {
-        self.0.unread.fetch_sub(1, Ordering::Relaxed);
+        self.activity.unread.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Records progress of a response: bytes were read, or more are ready. `timeout` is the maximum time without
     /// further progress. Returns its end, in milliseconds since the start of the connection.
     pub(super) fn unread_progress(&self, timeout: Option<Duration>) -> u64 {
-        let now = self.0.elapsed();
+        let now = self.activity.elapsed();
         let end = now.saturating_add(millis(timeout));
-        self.0.stalled_at.fetch_max(end, Ordering::Relaxed);
+        self.activity.stalled_at.fetch_max(end, Ordering::Relaxed);
         end
     }
 
     /// Returns true if the listener drains.
     pub(super) fn is_draining(&self) -> bool {
-        self.0.is_draining.load(Ordering::Acquire)
+        self.activity.is_draining.load(Ordering::Acquire)
     }
 }
 
@@ -374,8 +383,11 @@ fn millis(timeout: Option<Duration>) -> u64 {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.idle_since.store(self.0.elapsed(), Ordering::Relaxed);
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Some(admission) = &self.admission {
+            admission.end();
+        }
+        self.activity.idle_since.store(self.activity.elapsed(), Ordering::Relaxed);
+        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

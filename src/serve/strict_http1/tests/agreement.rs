@@ -16,14 +16,20 @@ use super::{
     super::{Http1Validator, scanner::Scanner},
     streams::{Random, valid},
 };
-use crate::edge::{activity::Activity, watched_io::WatchedIo};
+use crate::serve::{activity::Activity, observer::OpenConnection, watched_io::WatchedIo};
 
 /// Serves a stream, sent in pieces of this size, with hyper. Returns target and body length of each complete request,
 /// and the responses.
 async fn served(stream: &[u8], piece: usize, is_validated: bool) -> (Vec<(String, usize)>, String) {
     let (mut caller, socket) = tokio::io::duplex(1 << 16);
     let validator = is_validated.then(Http1Validator::new);
-    let io = TokioIo::new(WatchedIo::new(socket, |_| 0, Activity::new(Arc::default()), validator));
+    let io = TokioIo::new(WatchedIo::new(
+        socket,
+        |_| 0,
+        Activity::new(Arc::default()),
+        validator,
+        OpenConnection::new(None),
+    ));
     let requests = Arc::new(Mutex::new(Vec::new()));
     let log = requests.clone();
     let service = service_fn(move |request: Request<Incoming>| {
@@ -147,7 +153,13 @@ async fn violation_in_head_gets_400_at_any_split() {
 async fn bytes_after_upgrade_are_not_validated() {
     let (mut caller, socket) = tokio::io::duplex(64);
     let activity = Activity::new(Arc::default());
-    let mut io = WatchedIo::new(socket, |_| 0, activity.clone(), Some(Http1Validator::new()));
+    let mut io = WatchedIo::new(
+        socket,
+        |_| 0,
+        activity.clone(),
+        Some(Http1Validator::new()),
+        OpenConnection::new(None),
+    );
     let mut read = [0; 64];
     caller.write_all(b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n").await.unwrap();
     let length = io.read(&mut read).await.unwrap();

@@ -26,4 +26,4 @@ mod tests;
 mod validator;
 
 pub(super) use self::validator::Http1Validator;
-pub(crate) use self::validator::is_malformed_body;
+pub use self::validator::is_malformed_body;

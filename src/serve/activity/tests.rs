@@ -83,19 +83,23 @@ async fn unread_responses_do_not_close_connection_with_another_request() {
     let activity = Activity::new(Arc::default());
     let start = Instant::now();
     let stalled = unread(&activity, Some(BODY));
-    assert_eq!(activity.idle_for(), None);
+    assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::ZERO));
     let upload = async {
         let request = activity.begin(false).unwrap();
         tokio::time::sleep(Duration::from_secs(100)).await;
-        assert_eq!(activity.idle_for(), None);
+        assert_eq!(activity.occupancy(), Occupancy::Busy { is_admitted: false });
         drop(request);
     };
     let (kind, ()) = tokio::join!(activity.timed_out(HTTP2), upload);
     assert_eq!(kind, TimeoutKind::Unread);
     assert!((100..=101).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
-    assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()));
+    let stalled_for = |activity: &Activity| match activity.occupancy() {
+        Occupancy::Stalled(stalled) => stalled.as_secs(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(stalled_for(&activity), start.elapsed().as_secs());
     stalled.unread_progress(Some(BODY));
-    assert_eq!(activity.idle_for().map(|idle| idle.as_secs()), Some(start.elapsed().as_secs()), "progress");
+    assert_eq!(stalled_for(&activity), start.elapsed().as_secs(), "progress");
     stalled.unread_ends();
     drop(stalled);
     let start = Instant::now();

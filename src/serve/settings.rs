@@ -1,4 +1,4 @@
-//! Settings and signals from a listener to its open connections.
+//! Settings and signals from the accept loop to its open connections.
 
 use std::sync::{
     Arc,
@@ -7,19 +7,19 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-use crate::config::Limits;
+use super::HttpLimits;
 
 /// Current settings of all connections of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnectionSettings {
-    pub(super) limits: Limits,
+    pub(super) limits: HttpLimits,
     /// True once the listener drains: connections finish the requests in flight and close.
     pub(super) is_draining: bool,
 }
 
 /// Sends settings and signals to the connections of a listener.
 #[derive(Debug)]
-pub(super) struct ListenerControl {
+pub(super) struct ConnectionControl {
     settings: watch::Sender<ConnectionSettings>,
     is_draining: Arc<AtomicBool>,
 }
@@ -33,30 +33,26 @@ pub(super) struct ConnectionSignals {
 }
 
 /// Creates the two ends of the channel of one listener.
-pub(super) fn listener_control(limits: Limits) -> (ListenerControl, ConnectionSignals) {
+pub(super) fn connection_control(limits: HttpLimits) -> (ConnectionControl, ConnectionSignals) {
     let (settings_tx, settings) = watch::channel(ConnectionSettings { limits, is_draining: false });
     let is_draining = Arc::new(AtomicBool::new(false));
     (
-        ListenerControl { settings: settings_tx, is_draining: is_draining.clone() },
+        ConnectionControl { settings: settings_tx, is_draining: is_draining.clone() },
         ConnectionSignals { settings, is_draining },
     )
 }
 
-impl ListenerControl {
-    pub(super) fn set_limits(&self, limits: Limits) {
-        self.settings.send_modify(|settings| settings.limits = limits);
+impl ConnectionControl {
+    pub(super) fn set_limits(&self, limits: HttpLimits) {
+        self.settings.send_if_modified(|settings| {
+            let is_changed = settings.limits != limits;
+            settings.limits = limits;
+            is_changed
+        });
     }
 
     pub(super) fn drain(&self) {
         self.is_draining.store(true, Ordering::Release);
         self.settings.send_modify(|settings| settings.is_draining = true);
-    }
-}
-
-impl ConnectionSignals {
-    /// Waits until the listener drains.
-    pub(super) async fn drained(&mut self) {
-        // An error means that the listener has been dropped.
-        let _ = self.settings.wait_for(|settings| settings.is_draining).await;
     }
 }

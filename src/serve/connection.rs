@@ -1,6 +1,6 @@
 //! Connections of callers.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -11,26 +11,25 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tower::{Service, ServiceExt, service_fn};
-use tower_mtls::{acceptor::MtlsStream, proxy::TunnelSlot, request::is_grpc};
+use tower::{ServiceExt, service_fn};
+use tower_service::Service;
 
 use super::{
-    activity::{Activity, InFlight, TimeoutKind, Timeouts},
-    body::CallerBody,
-    bounds::{ReadTimeout, TunnelPermit},
+    CallerBody, ReadTimeout, ReleasedOnClose, TimeoutKind,
+    activity::{Activity, InFlight, Timeouts},
     delivery::DeliveredBody,
     early_response::EarlyResponse,
-    listener_control::{ConnectionSettings, ConnectionSignals},
-    metrics,
+    observer::OpenConnection,
+    settings::{ConnectionSettings, ConnectionSignals},
     strict_http1::Http1Validator,
-    tunnel,
     watched_io::WatchedIo,
 };
+use crate::{acceptor::MtlsStream, request::is_grpc};
 
 /// Maximum size of a request's head (target and fields), in bytes.
 ///
 /// A much larger head can fail other requests too: HTTP/2 upstreams close the whole connection.
-pub(crate) const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
 
 /// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const MAX_STREAMS: u32 = 100;
@@ -63,6 +62,7 @@ pub(super) async fn serve<S, B>(
     service: S,
     activity: Arc<Activity>,
     mut signals: ConnectionSignals,
+    open: OpenConnection,
 ) where
     S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -71,26 +71,27 @@ pub(super) async fn serve<S, B>(
 {
     let remote = stream.remote_addr();
     let is_http2 = stream.is_http2();
-    let (request_activity, slot) = (activity.clone(), TunnelSlot::new());
-    let tunnel_slot = slot.clone();
-    let service = stream.capture(service_fn(move |mut request: Request<Incoming>| {
-        if request.headers().contains_key(header::UPGRADE) {
-            request.extensions_mut().insert(tunnel_slot.clone());
-        }
+    let state = stream.state().clone();
+    state.set_occupied(activity.clone());
+    let (request_activity, request_state) = (activity.clone(), state.clone());
+    let service = stream.capture(service_fn(move |request: Request<Incoming>| {
         // gRPC calls are not limited: they can be long, and share connections to their upstream.
         let in_flight = request_activity.begin(is_http2 && !is_grpc(&request));
-        let (request, early) = EarlyResponse::watch(request, is_http2);
+        let (mut request, early) = EarlyResponse::watch(request, is_http2);
         let (service, activity) = (service.clone(), request_activity.clone());
+        let state = request_state.clone();
         async move {
-            let in_flight = match in_flight {
+            let mut in_flight = match in_flight {
                 Some(in_flight) => in_flight,
                 None => activity.begin_when_free().await,
             };
+            in_flight.observe_admission(request.extensions_mut(), &state);
             respond(service, request, early, in_flight, is_http2).await
         }
     }));
     let validator = (!is_http2).then(Http1Validator::new);
-    let io = TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator));
+    let io =
+        TokioIo::new(WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator, open.clone()));
     let http = builder(is_http2);
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
@@ -105,14 +106,14 @@ pub(super) async fn serve<S, B>(
                 connection.as_mut().graceful_shutdown();
             }
         }
-        activity.limit_unread(limits.request.body_timeout);
+        activity.limit_unread(limits.body_timeout);
         let idle = match (is_draining, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
         };
         let head = (!is_http2).then_some(limits.head_timeout);
-        let timeouts = Timeouts { idle, head, body: limits.request.body_timeout };
+        let timeouts = Timeouts { idle, head, body: limits.body_timeout };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -122,22 +123,22 @@ pub(super) async fn serve<S, B>(
                 break;
             }
             Ok(()) = signals.settings.changed() => {}
+            error = poll_fn(|cx| state.poll_closed(cx)) => {
+                tracing::debug!(%remote, %error, "connection closed");
+                return;
+            }
             // Polled after the connection, which can begin a request.
             timeout = activity.timed_out(timeouts) => {
                 // At a second idle timeout the caller has not reacted to the graceful shutdown.
                 if timeout != TimeoutKind::Idle || is_shutting_down {
                     tracing::debug!(%remote, ?timeout, "connection timed out");
-                    metrics::timed_out(timeout.as_str());
+                    open.timed_out(timeout);
                     return;
                 }
                 is_shutting_down = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
-    }
-    // A tunnel still counts as a connection.
-    if let Some(tunnel) = slot.take() {
-        tunnel::run(tunnel, remote).await;
     }
 }
 
@@ -157,7 +158,7 @@ where
     let is_unread = early.is_some_and(EarlyResponse::finish);
     let is_last = !is_http2 && (is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        in_flight.switch_to_tunnel(response.extensions_mut().remove::<TunnelPermit>());
+        in_flight.switch_to_tunnel(response.extensions_mut().remove::<ReleasedOnClose>());
     } else if is_last {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

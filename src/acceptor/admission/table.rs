@@ -1,0 +1,337 @@
+//! The open connections of one listener.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, VecDeque},
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
+
+use super::{
+    address::{counted_address, is_exempt},
+    order::{Candidate, Class, closing_order},
+};
+use crate::{
+    acceptor::{
+        ListenerLimits,
+        connection_state::{Closing, ConnectionState, Occupancy},
+    },
+    shared::Shared,
+};
+
+/// Minimum age of a connection that is closed before a request was admitted, so that a burst of callers is served.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Minimum time without progress after which a connection counts as stalled.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// Maximum age of a computed order.
+const MAX_ORDER_AGE: Duration = Duration::from_millis(100);
+
+/// Interval at which another connection is closed while there is no room.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Maximum number of connections in a computed order.
+const MAX_ORDERED: usize = 256;
+
+/// The open connections of one listener, handshakes in progress included.
+pub(crate) struct Connections {
+    open: Mutex<Table>,
+    counts: watch::Sender<Counts>,
+}
+
+/// Numbers of connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    /// Handshakes included.
+    open: usize,
+    /// Handshakes in progress, or completed and waiting to be accepted.
+    handshakes: usize,
+}
+
+#[derive(Default)]
+struct Table {
+    by_number: HashMap<u64, Entry>,
+    by_address: HashMap<IpAddr, Held>,
+    handshakes: usize,
+    next_number: u64,
+    order: VecDeque<u64>,
+    ordered: Option<Instant>,
+}
+
+struct Entry {
+    state: Arc<ConnectionState>,
+    /// None: exempt.
+    address: Option<IpAddr>,
+    /// Bytes at the last computation of the order, and its time.
+    measured: (u64, Instant),
+    /// Bytes at the last sweep that found progress, and its time.
+    progress: (u64, Instant),
+}
+
+/// Connections of one address.
+#[derive(Default)]
+struct Held {
+    connections: usize,
+    handshakes: usize,
+}
+
+/// The place of a connection in the table, until dropped.
+pub(in crate::acceptor) struct Place {
+    connections: Arc<Connections>,
+    number: u64,
+    is_handshake: bool,
+}
+
+/// An address has reached its own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::acceptor) struct AddressFull;
+
+impl Connections {
+    pub(in crate::acceptor) fn new() -> Arc<Self> {
+        Arc::new(Self { open: Mutex::default(), counts: watch::Sender::default() })
+    }
+
+    /// Adds a connection, and closes another one if three quarters of the limit are reached.
+    ///
+    /// # Errors
+    ///
+    /// Its address has reached its own limit.
+    pub(in crate::acceptor) fn add(
+        self: &Arc<Self>,
+        remote: SocketAddr,
+        limits: &ListenerLimits,
+    ) -> Result<(Arc<ConnectionState>, Place), AddressFull> {
+        let address =
+            (!is_exempt(remote.ip(), &limits.exempt_networks)).then(|| counted_address(remote.ip()));
+        let mut table = self.table();
+        if let Some(held) = address.and_then(|address| table.by_address.get(&address)) {
+            let is_full = |held: usize, most: Option<usize>| most.is_some_and(|most| held >= most);
+            if is_full(held.connections, limits.connections_per_address)
+                || is_full(held.handshakes, limits.handshakes_per_address)
+            {
+                return Err(AddressFull);
+            }
+        }
+        if table.by_number.len() >= limits.connections - limits.connections / 4 {
+            table.close_next();
+        }
+        let (state, now) = (Arc::new(ConnectionState::new(remote)), Instant::now());
+        let number = table.next_number;
+        table.next_number += 1;
+        table.handshakes += 1;
+        let entry = Entry { state: state.clone(), address, measured: (0, now), progress: (0, now) };
+        table.by_number.insert(number, entry);
+        if let Some(address) = address {
+            let held = table.by_address.entry(address).or_default();
+            held.connections += 1;
+            held.handshakes += 1;
+        }
+        self.publish(&table);
+        Ok((state, Place { connections: self.clone(), number, is_handshake: true }))
+    }
+
+    /// Waits until a connection can be added within the limits. Closes others meanwhile.
+    pub(in crate::acceptor) async fn room(&self, limits: &Shared<ListenerLimits>) {
+        let mut counts = self.counts.subscribe();
+        loop {
+            let Counts { open, handshakes } = *counts.borrow_and_update();
+            let (connection_limit, handshake_limit) = {
+                let limits = limits.load();
+                (limits.connections, limits.handshakes)
+            };
+            if open < connection_limit && handshakes < handshake_limit {
+                return;
+            }
+            if handshakes >= handshake_limit {
+                self.table().close_handshake();
+            } else {
+                self.table().close_next();
+            }
+            // The sender is alive; a timeout tries again.
+            let _ = time::timeout(RETRY_INTERVAL, counts.changed()).await;
+        }
+    }
+
+    /// Closes connections without an HTTP server that reports their occupancy, after a timeout.
+    pub(in crate::acceptor) fn close_silent(&self, limits: &ListenerLimits) {
+        let now = Instant::now();
+        for entry in self.table().by_number.values_mut().filter(|entry| entry.state.is_established()) {
+            let bytes = entry.state.bytes();
+            if bytes != entry.progress.0 {
+                entry.progress = (bytes, now);
+            }
+            let timeout =
+                if entry.state.is_write_blocked() { limits.stall_timeout } else { limits.idle_timeout };
+            let is_silent = timeout.is_some_and(|timeout| now - entry.progress.1 >= timeout);
+            if is_silent && entry.state.occupancy().is_none() {
+                entry.state.close(Closing::Silent);
+            }
+        }
+    }
+
+    /// Closes the next connection in order, if there is one. Returns true if there was one.
+    #[cfg(feature = "serve")]
+    #[allow(dead_code)]
+    pub(crate) fn close_next(&self) -> bool {
+        self.table().close_next()
+    }
+
+    /// Returns the number of open connections.
+    pub(crate) fn count(&self) -> usize {
+        self.counts.borrow().open
+    }
+
+    /// Waits until no connection is open.
+    pub(crate) async fn all_closed(&self) {
+        // The sender is alive, so this cannot fail.
+        let _ = self.counts.subscribe().wait_for(|counts| counts.open == 0).await;
+    }
+
+    /// Closes all connections.
+    pub(crate) fn close_all(&self, closing: Closing) {
+        let open: Vec<_> = self.table().by_number.values().map(|entry| entry.state.clone()).collect();
+        for connection in open {
+            connection.close(closing);
+        }
+    }
+
+    fn publish(&self, table: &Table) {
+        self.counts.send_replace(Counts { open: table.by_number.len(), handshakes: table.handshakes });
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Closes the next connection in order, if there is one.
+    fn close_next(&mut self) -> bool {
+        if self.ordered.is_none_or(|ordered| ordered.elapsed() >= MAX_ORDER_AGE) {
+            self.compute_order();
+        }
+        while let Some(number) = self.order.pop_front() {
+            // Its state can have changed since.
+            if let Some(entry) = self.by_number.get(&number)
+                && entry.state.closing().is_none()
+                && class(&entry.state).is_some()
+            {
+                evict(&entry.state);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Closes a handshake of the address that holds most, the oldest first.
+    fn close_handshake(&mut self) {
+        let handshakes = self.by_number.iter().filter(|(_, entry)| {
+            let state = &entry.state;
+            !state.is_established() && state.closing().is_none() && state.age() >= GRACE
+        });
+        let held = |entry: &Entry| {
+            let address = entry.address.and_then(|address| self.by_address.get(&address));
+            address.map_or(0, |held| held.handshakes)
+        };
+        let next = handshakes.min_by_key(|(number, entry)| (Reverse(held(entry)), **number));
+        if let Some((_, entry)) = next {
+            evict(&entry.state);
+        }
+    }
+
+    fn compute_order(&mut self) {
+        let now = Instant::now();
+        let newest = self.next_number.saturating_sub(1);
+        let mut candidates = Vec::new();
+        for (&number, entry) in &mut self.by_number {
+            let bytes = entry.state.bytes();
+            let (before, since) = std::mem::replace(&mut entry.measured, (bytes, now));
+            if number == newest || entry.state.closing().is_some() {
+                continue;
+            }
+            let Some((class, waiting)) = class(&entry.state) else { continue };
+            let millis = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX).max(1);
+            let rate = if class == Class::Open { (bytes - before).saturating_mul(1_000) / millis } else { 0 };
+            candidates.push(Candidate { number, class, address: entry.address, waiting, rate });
+        }
+        let held = self.by_address.iter().map(|(address, held)| (*address, held.connections)).collect();
+        self.order = closing_order(candidates, &held, MAX_ORDERED).into();
+        self.ordered = Some(now);
+    }
+}
+
+fn evict(connection: &ConnectionState) {
+    tracing::debug!(remote = %connection.remote(), "connection closed: others need its place");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("tower_mtls_connections_closed_total", "reason" => "evicted").increment(1);
+    connection.close(Closing::Evicted);
+}
+
+/// Returns the class of a connection, and the time for which it has been in it. None: it is not closed.
+fn class(state: &ConnectionState) -> Option<(Class, Duration)> {
+    let idle = |waiting| match state.is_admitted() {
+        true => Some((Class::Idle, waiting)),
+        false => (state.age() >= GRACE).then_some((Class::NeverAdmitted, waiting)),
+    };
+    match state.occupancy() {
+        None => idle(state.age()),
+        Some(Occupancy::Idle(waiting)) => idle(waiting),
+        Some(Occupancy::Stalled(waiting)) => (waiting >= STALLED).then_some((Class::Stalled, waiting)),
+        Some(Occupancy::Busy { is_admitted: true }) => None,
+        Some(Occupancy::Busy { is_admitted: false }) => Some((Class::Open, state.age())),
+    }
+}
+
+impl Place {
+    /// The connection has been accepted.
+    pub(in crate::acceptor) fn end_handshake(&mut self) {
+        let connections = self.connections.clone();
+        let mut table = connections.table();
+        self.release_handshake(&mut table);
+        connections.publish(&table);
+    }
+
+    fn release_handshake(&mut self, table: &mut Table) {
+        if !std::mem::take(&mut self.is_handshake) {
+            return;
+        }
+        table.handshakes -= 1;
+        let address = table.by_number.get(&self.number).and_then(|entry| entry.address);
+        if let Some(held) = address.and_then(|address| table.by_address.get_mut(&address)) {
+            held.handshakes -= 1;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let connections = self.connections.clone();
+        let mut table = connections.table();
+        self.release_handshake(&mut table);
+        let removed = table.by_number.remove(&self.number);
+        if let Some(address) = removed.as_ref().and_then(|entry| entry.address)
+            && let Some(held) = table.by_address.get_mut(&address)
+        {
+            held.connections -= 1;
+            if held.connections == 0 {
+                table.by_address.remove(&address);
+            }
+        }
+        connections.publish(&table);
+        drop((table, removed));
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("open", &self.count()).finish_non_exhaustive()
+    }
+}

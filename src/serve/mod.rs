@@ -1,0 +1,46 @@
+//! An HTTP server for callers that can be hostile: HTTP/1.1 and HTTP/2 on an [`MtlsListener`], with a bound for each
+//! resource that a connection can occupy.
+//!
+//! Built on [`acceptor`](crate::acceptor), whose listener limits connections and handshakes, and hyper. In one line:
+//!
+//! ```no_run
+//! # #[cfg(feature = "axum")]
+//! # async fn run(app: axum::Router, chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_mtls::{MtlsListener, ServerTls, serve};
+//!
+//! let tls = ServerTls::from_pem(chain, key)?;
+//! serve(MtlsListener::bind("127.0.0.1:8443", tls).await?, app).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each request carries the certificate that its caller presented, for
+//! [`RequireCertificateLayer`](crate::RequireCertificateLayer) and [`remote_addr`](crate::remote_addr). The service of
+//! tonic is its `Routes`, the service of plain hyper any `tower::Service`.
+//!
+//! [`HttpLimits`] contains the limits. Requests over HTTP/1.1 are validated strictly before hyper parses them, so that no
+//! other parser before or after this server can frame them differently.
+
+mod activity;
+mod admission;
+mod caller_body;
+mod connection;
+mod delivery;
+mod early_response;
+mod extensions;
+mod flush;
+mod limits;
+mod observer;
+mod server;
+mod settings;
+mod strict_http1;
+mod watched_io;
+
+pub use self::{
+    caller_body::CallerBody,
+    extensions::{ReadTimeout, ReleasedOnClose},
+    limits::HttpLimits,
+    observer::{ConnectionObserver, TimeoutKind},
+    server::{Serve, serve},
+    strict_http1::is_malformed_body,
+};
