@@ -43,6 +43,8 @@ pub struct Attacker {
 
 #[derive(Default)]
 struct Counts {
+    /// TCP connections so far.
+    connected: AtomicUsize,
     /// Attackers that have reached their stage.
     reached: AtomicUsize,
     /// Received GOAWAYs with ENHANCE_YOUR_CALM.
@@ -120,6 +122,11 @@ impl Attackers {
         kernel::connections(self.address, &self.sources)
     }
 
+    /// Returns the number of TCP connections so far.
+    pub fn connected(&self) -> usize {
+        self.group.connected.load(Ordering::SeqCst)
+    }
+
     /// Returns the number of connections that were closed by GOAWAY with ENHANCE_YOUR_CALM.
     pub fn calmed(&self) -> usize {
         self.group.calmed.load(Ordering::SeqCst)
@@ -150,7 +157,13 @@ impl Attacker {
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {
-        self.target.connect(self.source, false).await
+        self.connect(false).await
+    }
+
+    async fn connect(&self, is_narrow: bool) -> io::Result<TcpStream> {
+        let socket = self.target.connect(self.source, is_narrow).await?;
+        self.group.connected.fetch_add(1, Ordering::SeqCst);
+        Ok(socket)
     }
 
     async fn tls(&self) -> io::Result<TlsStream<TcpStream>> {
@@ -159,6 +172,6 @@ impl Attacker {
 
     /// A connection whose receive buffer is small.
     async fn narrow_tls(&self) -> io::Result<TlsStream<TcpStream>> {
-        self.target.handshake(self.target.connect(self.source, true).await?, self.protocol).await
+        self.target.handshake(self.connect(true).await?, self.protocol).await
     }
 }

@@ -56,6 +56,8 @@ pub enum Stage {
     Flood(Flood),
     /// Connects and disconnects in a loop.
     Churn,
+    /// Sends nothing after the handshake, and connects again after ten times the pace when the connection ends.
+    Renewed,
     /// Presents a certificate of its own making, and sends nothing after the rejection.
     OwnCertificate,
     /// Sends requests that are rejected in a loop.
@@ -155,6 +157,14 @@ impl Stage {
                     }
                 }
             }
+            Self::Renewed => loop {
+                // Ends of connections are part of the attack.
+                if let Ok(stream) = attacker.tls().await {
+                    attacker.reach();
+                    let _ = read_all(stream).await;
+                }
+                time::sleep(10 * attacker.pace).await;
+            },
             Self::OwnCertificate => {
                 let socket = attacker.tcp().await?;
                 let target = &attacker.target;

@@ -85,7 +85,7 @@ impl Target {
     }
 
     /// Connects from this address. `is_narrow` keeps the receive buffer and the server's send buffer small.
-    pub(super) async fn connect(&self, source: Ipv4Addr, is_narrow: bool) -> io::Result<TcpStream> {
+    pub async fn connect(&self, source: Ipv4Addr, is_narrow: bool) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((source, 0)))?;
         if is_narrow {
@@ -97,11 +97,7 @@ impl Target {
         Ok(stream)
     }
 
-    pub(super) async fn handshake(
-        &self,
-        socket: TcpStream,
-        protocol: Protocol,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn handshake(&self, socket: TcpStream, protocol: Protocol) -> io::Result<TlsStream<TcpStream>> {
         handshake(self.config(protocol), socket).await
     }
 

@@ -1,6 +1,8 @@
 //! Attacks on both listeners and in both versions of HTTP: their bounds, good callers meanwhile, and their ends.
 
+mod floods;
 mod good_callers;
+mod maximums;
 mod row;
 mod stalls;
 pub(crate) mod world;

@@ -37,7 +37,7 @@ const TABLE: &[Row] = &[
     row("slow head",              Stage::SlowHead,           &[Http2], BOTH,    20,  0, IDLE,   ""),
     row("silent body",            Stage::SilentBody,         ANY,      BOTH,    20,  1, BODY,   ""),
     row("unread response",        Stage::Unread,             ANY,      &[Main], 10,  1, SECOND, "unread"),
-    row("unread responses",       Stage::Unread,             &[Http1], MANAGEMENT, 10, 0, SECOND, "head"),
+    row("unread responses",       Stage::Unread,             &[Http1], MANAGEMENT, 10, 0, SECOND, ""),
     row("slowly read socket",     Stage::SlowRead,           &[Http1], &[Main],   10,  1, SECOND, "unread"),
     row("window 0",               Stage::WindowZero,         &[Http2], BOTH,    10,  1, SECOND, "unread"),
     row("window 0, rejected",     Stage::WindowZeroRejected, &[Http2], BOTH,    20,  0, SECOND, "unread"),
