@@ -1,6 +1,7 @@
 //! Attacks on both listeners and in both versions of HTTP: their bounds, good callers meanwhile, and their ends.
 
 mod floods;
+mod frame_floods;
 mod good_callers;
 mod maximums;
 mod row;

@@ -20,6 +20,9 @@ const ANY: &[Protocol] = &[Http1, Http2];
 /// An idle HTTP/2 connection gets GOAWAY, and another `idle_timeout`.
 const IDLE: Duration = SECOND.saturating_mul(2);
 
+/// `min_data_rate` applies after 5 s; an HTTP/2 connection then becomes idle.
+const RATE: Duration = SECOND.saturating_mul(5 + 4);
+
 /// Streams that are served when others have timed out.
 const TWICE: Duration = SECOND.saturating_mul(2);
 
@@ -36,12 +39,16 @@ const TABLE: &[Row] = &[
     row("slow head",              Stage::SlowHead,           &[Http1], BOTH,    20,  0, SECOND, "head"),
     row("slow head",              Stage::SlowHead,           &[Http2], BOTH,    20,  0, IDLE,   ""),
     row("silent body",            Stage::SilentBody,         ANY,      BOTH,    20,  1, BODY,   ""),
+    row("slow body",              Stage::SlowBody,           ANY,      BOTH,    10,  1, RATE,   ""),
+    row("slow header block",      Stage::SlowHeaderBlock,    &[Http2], &[Main], 10,  1, SECOND, "head"),
+    row("window by the byte",     Stage::SlowRead,           &[Http2], BOTH,    10,  1, RATE,   ""),
+    row("idle tunnel",            Stage::IdleTunnel,         &[Http1], &[Main], 10,  1, SECOND, ""),
     row("unread response",        Stage::Unread,             ANY,      &[Main], 10,  1, SECOND, "unread"),
     row("unread responses",       Stage::Unread,             &[Http1], MANAGEMENT, 10, 0, SECOND, ""),
     row("slowly read socket",     Stage::SlowRead,           &[Http1], &[Main],   10,  1, SECOND, "unread"),
     row("window 0",               Stage::WindowZero,         &[Http2], BOTH,    10,  1, SECOND, "unread"),
     row("window 0, rejected",     Stage::WindowZeroRejected, &[Http2], BOTH,    20,  0, SECOND, "unread"),
-    row("unread 250 streams",     Stage::UnreadStreams,      &[Http2], MANAGEMENT, 3, 64, TWICE,  "unread"),
+    row("unread 250 streams",     Stage::UnreadStreams,      &[Http2], BOTH,     3, 64, TWICE,  "unread"),
     row("vanished peer",          Stage::Vanished,           ANY,      BOTH,    20,  0, IDLE,   ""),
     row("vanished reader",        Stage::VanishedReader,     ANY,      &[Main], 10,  1, SECOND, "unread"),
     row("self-made certificates", Stage::OwnCertificate,     ANY,      &[Main], 20,  0, IDLE,   ""),
