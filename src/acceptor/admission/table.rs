@@ -286,7 +286,10 @@ fn class(state: &ConnectionState) -> Option<(Class, Duration)> {
         Some(Occupancy::Idle(waiting)) => idle(waiting),
         Some(Occupancy::Stalled(waiting)) => (waiting >= STALLED).then_some((Class::Stalled, waiting)),
         Some(Occupancy::Busy { is_admitted: true }) => None,
-        Some(Occupancy::Busy { is_admitted: false }) => Some((Class::Open, state.age())),
+        // The first request of a certificate is not admitted yet.
+        Some(Occupancy::Busy { is_admitted: false }) => {
+            (state.age() >= GRACE).then_some((Class::Open, state.age()))
+        }
     }
 }
 

@@ -105,10 +105,12 @@ impl Stage {
                 let mut stream = large(&attacker, 1 << 30).await?;
                 attacker.reach();
                 // Small responses need many requests to exceed the socket's buffers.
-                while attacker.protocol == Protocol::Http1 {
-                    stream.write_all(&large_request(&attacker)).await?;
+                match attacker.protocol {
+                    Protocol::Http1 => loop {
+                        stream.write_all(&large_request(&attacker)).await?;
+                    },
+                    Protocol::Http2 => pending().await,
                 }
-                pending().await
             }
             Self::SlowRead => slow_read(&attacker).await,
             Self::WindowZero => {

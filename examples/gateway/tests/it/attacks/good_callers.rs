@@ -40,7 +40,7 @@ impl GoodCallers {
                 .map(ToOwned::to_owned)
                 .to_vec();
             arguments.extend(["--cacert".to_owned(), file("ca.pem"), url]);
-            arguments.extend(["--write-out".to_owned(), "%{http_code} %{time_total}".to_owned()]);
+            arguments.extend(["--write-out".to_owned(), "%{http_code} %{time_total} %{errormsg}".to_owned()]);
             arguments.extend_from_slice(certificate);
             arguments
         });
@@ -55,7 +55,9 @@ impl GoodCallers {
                 }
                 let output = Command::new("curl").arg(version).args(arguments).output().unwrap();
                 let printed = String::from_utf8(output.stdout).unwrap();
-                let seconds = printed.strip_prefix("200 ").and_then(|seconds| seconds.parse::<f64>().ok());
+                let mut words = printed.split(' ');
+                let is_ok = words.next() == Some("200");
+                let seconds = words.next().filter(|_| is_ok).and_then(|word| word.parse::<f64>().ok());
                 if seconds.is_none_or(|seconds| seconds > MAX_SECONDS) {
                     bad.push(format!("{printed}: curl {version} {}", arguments.join(" ")));
                 }
