@@ -6,6 +6,7 @@ mod support;
 
 mod acceptor;
 mod apim;
+mod attacks;
 mod axum_server;
 mod connecting;
 mod connection_limit;

@@ -13,6 +13,8 @@
     reason = "shared by test files, each using its own part"
 )]
 
+#[cfg(target_os = "linux")]
+pub mod attackers;
 pub mod caller;
 pub mod der;
 mod folder;

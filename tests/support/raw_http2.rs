@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
+
+use super::in_time;
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
@@ -76,7 +78,7 @@ pub fn window_update(stream: u32, increment: u32) -> Vec<u8> {
 }
 
 /// Reads the next frame; None: the connection has ended.
-pub async fn read(stream: &mut TlsStream<TcpStream>) -> Option<Frame> {
+pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.ok()?;
     let [a, b, c, kind, flags, id @ ..] = head;
@@ -88,7 +90,7 @@ pub async fn read(stream: &mut TlsStream<TcpStream>) -> Option<Frame> {
 /// Reads up to and including the first frame of this kind.
 pub async fn read_until(stream: &mut TlsStream<TcpStream>, kind: u8) -> Frame {
     loop {
-        let frame = super::in_time("a frame", read(stream)).await.expect("the connection has ended");
+        let frame = in_time("a frame", read(stream)).await.expect("the connection has ended");
         if frame.kind == kind {
             return frame;
         }
@@ -98,7 +100,7 @@ pub async fn read_until(stream: &mut TlsStream<TcpStream>, kind: u8) -> Frame {
 /// Acknowledges settings and pings, but updates no window, until the connection ends; returns the duration.
 pub async fn end(stream: &mut TlsStream<TcpStream>) -> Duration {
     let start = Instant::now();
-    while let Some(received) = super::in_time("a frame", read(stream)).await {
+    while let Some(received) = in_time("a frame", read(stream)).await {
         let answer = match (received.kind, received.flags & ACK) {
             (SETTINGS, 0) => frame(SETTINGS, ACK, 0, &[]),
             (PING, 0) => frame(PING, ACK, 0, &received.payload),

@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(target_os = "linux")]
+mod attacks;
 mod azure_api_management;
 mod configuration;
 mod documents;

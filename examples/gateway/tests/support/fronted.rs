@@ -1,6 +1,6 @@
 //! A gateway in front of the test's upstream.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, net::SocketAddr, path::PathBuf};
 
 use super::{Demo, Running};
 
@@ -11,6 +11,12 @@ pub fn start(demo: Demo, upstream: SocketAddr, limits: &str) -> (Running, Demo) 
 
 /// The same with these keys in the route `/`.
 pub fn start_with(demo: Demo, upstream: SocketAddr, limits: &str, route: &str) -> (Running, Demo) {
+    let (running, port) = Running::start(&configure(&demo, upstream, limits, route));
+    (running, demo.on_port(port))
+}
+
+/// Writes the configuration.
+pub fn configure(demo: &Demo, upstream: SocketAddr, limits: &str, route: &str) -> PathBuf {
     let config = demo.dir().join("fronted.toml");
     let text = r#"
         [listener]
@@ -43,8 +49,7 @@ pub fn start_with(demo: Demo, upstream: SocketAddr, limits: &str, route: &str) -
     let port = upstream.port().to_string();
     fs::write(&config, text.replace("LIMITS", limits).replace("ROUTE", route).replace("PORT", &port))
         .unwrap();
-    let (running, port) = Running::start(&config);
-    (running, demo.on_port(port))
+    config
 }
 
 impl Running {

@@ -9,6 +9,9 @@
     reason = "shared by test files"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "../../../../tests/support/attackers/mod.rs"]
+pub mod attackers;
 #[path = "../../../../tests/support/folder.rs"]
 mod folder;
 pub mod fronted;

@@ -8,4 +8,5 @@ mod progress;
 mod rate_limits;
 mod reload;
 mod slow_callers;
+#[cfg(target_os = "linux")]
 mod unread;

@@ -11,11 +11,13 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::unread::World;
-use crate::support::{
+use crate::{
+    attacks::world::World,
+    support::{
     eventually, get, metrics,
     raw_http2::{self, DATA, GO_AWAY, HEADERS, PING, RST_STREAM},
     soon, value, whole,
+},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
