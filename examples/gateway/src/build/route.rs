@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     config::{
-        BY_REQUEST, Config, IdentitySource, Located, Mode, Proxy, RouteConfig, RouteIdentity, Scheme,
-        UpstreamUrl, quoted,
+        BY_REQUEST, Config, IdentitySource, Located, Mode, Proxy, RequestLimits, RouteConfig, RouteIdentity,
+        Scheme, UpstreamUrl, quoted,
     },
     edge::Bounds,
     routing::{IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
@@ -132,7 +132,7 @@ fn identity_selector(identity: &RouteIdentity) -> Option<IdentitySelector> {
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {
-    match proxy(&config.proxy, &route.path, &route.upstream) {
+    match proxy(&config.proxy, &route.limits.request, &route.path, &route.upstream) {
         Ok(layer) => Some(if route.preserve_host { layer.preserve_host() } else { layer }),
         Err(problem) => {
             findings.error(&route.upstream, problem, "write https://host:port/path");
@@ -142,7 +142,12 @@ fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> 
 }
 
 /// Builds the layer that forwards requests for this path and those below it.
-pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &UpstreamUrl) -> Result<ReverseProxyLayer, String> {
+pub(super) fn proxy(
+    proxy: &Proxy,
+    limits: &RequestLimits,
+    path: &str,
+    upstream: &UpstreamUrl,
+) -> Result<ReverseProxyLayer, String> {
     let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
     let parsed = text.parse().map_err(|error| format!("{}: {error}", quoted(&text)))?;
     let forwarded = match (proxy.x_forwarded, proxy.forwarded) {
@@ -151,7 +156,9 @@ pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &UpstreamUrl) -> Result
         (false, true) => Forwarded::Rfc7239,
         (true, true) => Forwarded::Both,
     };
-    let layer = ReverseProxyLayer::new(path, parsed).forwarded(forwarded);
+    let layer = ReverseProxyLayer::new(path, parsed)
+        .forwarded(forwarded)
+        .tunnel_idle_timeout(limits.tunnel_idle_timeout);
     Ok(layer.remove_request_headers(proxy.removed.iter().cloned()))
 }
 
