@@ -9,6 +9,7 @@ mod apim;
 mod axum_server;
 mod connecting;
 mod connection_limit;
+mod connection_shares;
 mod examples;
 mod faults;
 mod key_files;
