@@ -8,6 +8,7 @@ use std::{
 use tower_mtls::{
     IdentityLayer, ReverseProxyLayer,
     apim::{Document, ForwardingLayer},
+    outbound::ConnectionShare,
     proxy::Forwarded,
 };
 
@@ -25,7 +26,7 @@ use crate::{
         Scheme, UpstreamUrl, quoted,
     },
     edge::Bounds,
-    routing::{IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
+    routing::{Client, IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
 };
 
 /// Builds a route; None if a part of it is invalid, which has been reported.
@@ -45,6 +46,7 @@ pub(super) fn route(
     let proxy = forwarding(config, route, findings)?;
     let identity = identity_layer?;
     let policy = policy?;
+    let identity = identity.with_connection_share(connection_share(context.client, route, policy.document()));
     let is_shadow = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Shadow);
     let forwarding = ForwardingLayer::new(context.identities.all().clone());
     let layers =
@@ -95,6 +97,24 @@ fn policy(
         }
         None => rules::policy(rules, context.roots, context.store, findings).map(RoutePolicy::Rules),
     }
+}
+
+/// The share of upstream connections of a route. It continues over reloads.
+fn connection_share(client: &Client, route: &RouteConfig, document: Option<&Document>) -> ConnectionShare {
+    let host = route.host.as_ref().map_or("", |host| host.as_str());
+    let chooses_backend = document.is_some_and(|document| document.summary().chooses_backend);
+    share(client, &format!("{host}{}", route.path.value), &route.upstream, chooses_backend)
+}
+
+/// The share of upstream connections of the route with this name.
+pub(super) fn share(
+    client: &Client,
+    name: &str,
+    upstream: &UpstreamUrl,
+    chooses_backend: bool,
+) -> ConnectionShare {
+    let authority = if chooses_backend { None } else { upstream.authority.parse().ok() };
+    client.connection_share(name, authority.as_ref())
 }
 
 /// The count of requests in flight continues over reloads, so that a reload does not double the limit.
