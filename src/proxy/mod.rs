@@ -24,8 +24,9 @@
 //! In responses it removes hop-by-hop fields and sets the version to HTTP/1.1; the server sends that of its own connection.
 //!
 //! A request to switch protocols (`Upgrade`, for example WebSocket) is forwarded over HTTP/1.1; if the upstream agrees, a
-//! [`Tunnel`] copies the bytes both ways. The server must serve connections with upgrades. `Upgrade` to HTTP (`h2c`) or TLS
-//! is removed: requests inside would bypass the proxy.
+//! [`Tunnel`] copies the bytes both ways, and is closed after an hour without any
+//! ([`tunnel_idle_timeout`](ReverseProxyLayer::tunnel_idle_timeout)). The server must serve connections with upgrades.
+//! `Upgrade` to HTTP (`h2c`) or TLS is removed: requests inside would bypass the proxy.
 //!
 //! Routing, path rules and responses to failures belong to the application: the path is used as received. Parsers
 //! interpret some paths differently (`/orders/..%2Fadmin`), so normalize or reject the path before routes and rules read it:

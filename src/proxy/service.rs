@@ -1,9 +1,11 @@
 use std::{
     fmt,
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
@@ -45,7 +47,11 @@ struct Route {
     preserve_host: bool,
     forwarded: Forwarded,
     removed: Arc<[HeaderPattern]>,
+    tunnel_idle_timeout: Option<Duration>,
 }
+
+/// Default of [`ReverseProxyLayer::tunnel_idle_timeout`].
+const TUNNEL_IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 impl ReverseProxyLayer {
     /// Sends requests with the path `prefix` to `upstream`, whose path replaces the prefix: with the prefix
@@ -62,8 +68,15 @@ impl ReverseProxyLayer {
     /// ```
     pub fn new(prefix: &str, upstream: Upstream) -> Self {
         let prefix = prefix.trim_end_matches('/').into();
-        let (forwarded, removed) = (Forwarded::default(), Arc::default());
-        Self { route: Route { prefix, upstream, preserve_host: false, forwarded, removed } }
+        let route = Route {
+            prefix,
+            upstream,
+            preserve_host: false,
+            forwarded: Forwarded::default(),
+            removed: Arc::default(),
+            tunnel_idle_timeout: Some(TUNNEL_IDLE_TIMEOUT),
+        };
+        Self { route }
     }
 
     /// Sends the client's Host instead of the upstream's. Default: off.
@@ -88,6 +101,24 @@ impl ReverseProxyLayer {
     #[must_use]
     pub fn remove_request_headers(mut self, patterns: impl IntoIterator<Item = HeaderPattern>) -> Self {
         self.route.removed = patterns.into_iter().collect();
+        self
+    }
+
+    /// Time after which a [`Tunnel`] is closed in which no byte moves in either direction. Bytes that the other side does
+    /// not read do not count. Effective for tunnels that begin afterwards. None: unlimited. Default: one hour.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_mtls::ReverseProxyLayer;
+    ///
+    /// let layer = ReverseProxyLayer::new("/chat", "https://chat.internal".parse()?);
+    /// let layer = layer.tunnel_idle_timeout(Some(Duration::from_secs(5 * 60)));
+    /// # drop(layer);
+    /// # Ok::<(), tower_mtls::proxy::UpstreamParseError>(())
+    /// ```
+    #[must_use]
+    pub fn tunnel_idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.route.tunnel_idle_timeout = timeout;
         self
     }
 }
@@ -224,7 +255,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let switch = tunnel::requested_protocol(&request).map(|protocol| {
             let slot = request.extensions_mut().remove::<TunnelSlot>();
-            ProtocolSwitch { client: hyper::upgrade::on(&mut request), protocol, slot }
+            let remote = remote_addr(request.extensions());
+            let client = hyper::upgrade::on(&mut request);
+            ProtocolSwitch { client, protocol, slot, remote, idle_timeout: self.route.tunnel_idle_timeout }
         });
         let (mut head, body) = request.into_parts();
         let set_by_proxy = self.route.rewrite(&mut head);
@@ -243,22 +276,19 @@ struct ProtocolSwitch {
     /// The requested protocols, in order of preference.
     protocol: HeaderValue,
     slot: Option<TunnelSlot>,
+    remote: Option<SocketAddr>,
+    idle_timeout: Option<Duration>,
 }
 
 impl ProtocolSwitch {
     /// Connects the client with the upstream.
     fn connect<R>(self, response: &mut Response<R>) {
         let guard = response.extensions_mut().remove::<TunnelGuard>();
-        let tunnel = Tunnel::new(self.client, hyper::upgrade::on(response), guard);
+        let upstream = hyper::upgrade::on(response);
+        let tunnel = Tunnel::new(self.client, upstream, guard, self.idle_timeout, self.remote);
         match self.slot {
             Some(slot) => slot.put(tunnel),
-            None => {
-                tokio::spawn(async {
-                    if let Err(error) = tunnel.run().await {
-                        tracing::debug!(%error, "tunnel failed");
-                    }
-                });
-            }
+            None => tunnel.spawn(),
         }
     }
 }

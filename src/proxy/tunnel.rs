@@ -1,25 +1,38 @@
 //! Connections that switch to another protocol (RFC 9110, section 7.8), such as WebSocket.
 
+mod copy;
+mod log;
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt, io,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue, Request, Version, header};
 use http_body::Body;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
 
+use self::copy::{Progress, copy};
 use crate::outbound::TunnelGuard;
 
 /// Protocols that bypass the proxy: HTTP, whose requests no layer would judge, and TLS.
 const REJECTED: [&str; 4] = ["h2", "h2c", "http", "tls"];
 
-/// Both sides of a connection that switched to another protocol. Bytes are copied both ways until both sides are closed, or
-/// until the upstream connection is retired and its grace period ends.
+/// Both sides of a connection that switched to another protocol. Bytes are copied both ways until
 ///
-/// [`ReverseProxy`](super::ReverseProxy) spawns it, or puts it into a [`TunnelSlot`].
+/// 1. both sides are closed, or one fails;
+/// 2. no byte has moved in either direction for the route's
+///    [`tunnel_idle_timeout`](super::ReverseProxyLayer::tunnel_idle_timeout): neither side sends, or the other does not
+///    read. It also ends a tunnel of which only one side is closed;
+/// 3. the upstream connection is retired and its grace period ends.
+///
+/// [`ReverseProxy`](super::ReverseProxy) spawns it, or puts it into a [`TunnelSlot`]. A spawned tunnel logs ends that
+/// neither side initiated, with the client's address as `remote`.
 ///
 /// ```
 /// use tower_mtls::proxy::{Tunnel, TunnelSlot};
@@ -38,11 +51,26 @@ pub struct Tunnel {
     client: OnUpgrade,
     upstream: OnUpgrade,
     guard: Option<TunnelGuard>,
+    idle_timeout: Option<Duration>,
+    /// The client's address, if the acceptor captured it.
+    remote: Option<SocketAddr>,
 }
 
 impl Tunnel {
-    pub(super) fn new(client: OnUpgrade, upstream: OnUpgrade, guard: Option<TunnelGuard>) -> Self {
-        Self { client, upstream, guard }
+    pub(super) fn new(
+        client: OnUpgrade,
+        upstream: OnUpgrade,
+        guard: Option<TunnelGuard>,
+        idle_timeout: Option<Duration>,
+        remote: Option<SocketAddr>,
+    ) -> Self {
+        Self { client, upstream, guard, idle_timeout, remote }
+    }
+
+    /// Runs the tunnel in a task of its own, which logs its end.
+    pub(super) fn spawn(self) {
+        let remote = self.remote;
+        tokio::spawn(log::end(self.run(), remote));
     }
 
     /// Copies bytes both ways until both sides are closed. Returns the numbers of bytes to the upstream and to the client.
@@ -50,12 +78,17 @@ impl Tunnel {
     /// # Errors
     ///
     /// 1. Either side failed.
-    /// 2. The upstream connection was closed after its identity was retired.
+    /// 2. The upstream connection was closed after its identity was retired:
+    ///    [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
+    /// 3. No byte moved in either direction for the idle timeout: [`TimedOut`](io::ErrorKind::TimedOut).
     pub async fn run(self) -> io::Result<(u64, u64)> {
-        let Self { client, upstream, guard } = self;
+        let Self { client, upstream, guard, idle_timeout, remote: _ } = self;
+        let progress = Progress::new();
         let side = async |switched: OnUpgrade| switched.await.map_err(io::Error::other);
-        let (client, upstream): (Upgraded, Upgraded) = tokio::try_join!(side(client), side(upstream))?;
-        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+        let copied = async {
+            let (client, upstream): (Upgraded, Upgraded) = tokio::try_join!(side(client), side(upstream))?;
+            copy(TokioIo::new(client), TokioIo::new(upstream), &progress).await
+        };
         let is_cut = async {
             match &guard {
                 Some(guard) => guard.force_closed().await,
@@ -63,7 +96,8 @@ impl Tunnel {
             }
         };
         tokio::select! {
-            carried = copy_bidirectional(&mut client, &mut upstream) => carried,
+            copied = copied => copied,
+            stalled = progress.stalled(idle_timeout) => Err(stalled),
             () = is_cut => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the identity was retired")),
         }
     }
@@ -76,7 +110,7 @@ impl fmt::Debug for Tunnel {
 }
 
 /// Request extension that receives the [`Tunnel`] after a switch of protocols, for applications that run it themselves, to
-/// count or end it. Without a slot the tunnel is spawned.
+/// count or end it. Without a slot the tunnel is spawned, and logs its end.
 ///
 /// ```
 /// use http::Request;

@@ -10,6 +10,7 @@ mod attacks;
 mod axum_server;
 mod connecting;
 mod connection_limit;
+mod connection_shares;
 mod examples;
 mod faults;
 mod floods;

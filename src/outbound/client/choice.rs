@@ -7,7 +7,7 @@ use http::{Extensions, HeaderMap, Request};
 use super::{RequestIdentity, RequestTrust};
 use crate::{
     identity::{ClientIdentity, IdentityReference, ResolveIdentity},
-    outbound::{ClientErrorKind, UpstreamTrust},
+    outbound::{ClientErrorKind, ConnectionShare, UpstreamTrust},
     shared::Shared,
 };
 
@@ -18,6 +18,7 @@ pub(super) struct IdentitySettings {
     pub(super) trust: Option<Shared<UpstreamTrust>>,
     pub(super) http1_only: bool,
     pub(super) allows_missing_close_notify: bool,
+    pub(super) share: Option<ConnectionShare>,
 }
 
 #[derive(Clone)]
@@ -94,6 +95,11 @@ impl Dispatch {
 
     pub(super) fn allows_missing_close_notify(&self) -> bool {
         self.settings.allows_missing_close_notify
+    }
+
+    /// Returns the share of the route. None: that of the pool.
+    pub(super) fn share(&self) -> Option<&ConnectionShare> {
+        self.settings.share.as_ref()
     }
 }
 

@@ -7,12 +7,12 @@ use http::{
     uri::{Authority, Scheme, Uri},
 };
 use http_body::Body;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::{ClientInner, choice::Dispatch, pools::Profile};
 use crate::outbound::{
     ClientError, ClientErrorKind,
-    pool::{Lease, Pool, UpstreamBody},
+    pool::{Claim, Lease, Pool, UpstreamBody},
 };
 
 /// Number of times that an unsent request is dispatched.
@@ -48,10 +48,11 @@ where
     let mut choosing = None;
     loop {
         let pool = client.pool(&dispatch, &target)?;
-        let (lease, is_new) = match pool.ready() {
+        let mut claim = pool.claim(dispatch.share());
+        let (lease, is_new) = match pool.ready(&mut claim) {
             Some(lease) => (lease, false),
             // Boxed to keep the future of requests on existing connections small.
-            None => match Box::pin(connect(&client, &pool)).await {
+            None => match Box::pin(connect(&client, &pool, claim)).await {
                 Ok(lease) => (lease, true),
                 // The identity or trust that failed may have been replaced meanwhile.
                 Err(_)
@@ -90,7 +91,11 @@ where
     }
 }
 
-async fn connect<B>(client: &ClientInner<B>, pool: &Arc<Pool<B>>) -> Result<Lease<B>, ClientError>
+async fn connect<B>(
+    client: &ClientInner<B>,
+    pool: &Arc<Pool<B>>,
+    claim: Claim<'_>,
+) -> Result<Lease<B>, ClientError>
 where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
@@ -98,21 +103,28 @@ where
 {
     let connecting = async {
         if !pool.is_limited() {
-            return pool.connect().await;
+            return pool.connect(claim).await;
         }
-        let mut connecting = pin!(pool.connect());
+        let user = claim.user();
+        let mut connecting = pin!(pool.connect(claim));
         let mut insisted = None::<Instant>;
+        let mut interval = Duration::ZERO;
         loop {
-            if pool.is_full() {
+            tokio::select! {
+                biased;
+                connected = connecting.as_mut() => return connected,
+                () = pool.needs_room() => {}
+                // Connections of other pools become idle without a notification.
+                () = sleep(interval) => {}
+            }
+            interval = MAKE_ROOM;
+            // Idle connections of others remain while the share may not use another one.
+            if pool.is_full() && (pool.is_opening() || user.uses_none()) {
                 let insists = insisted.is_none_or(|since| since.elapsed() > INSIST);
                 if insists {
                     insisted = Some(Instant::now());
                 }
                 client.pools.make_room(pool, insists);
-            }
-            // Connections of other pools become idle without a notification.
-            if let Ok(connected) = timeout(MAKE_ROOM, connecting.as_mut()).await {
-                return connected;
             }
         }
     };

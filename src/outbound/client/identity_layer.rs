@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::choice::{Choice, Dispatch, IdentitySettings, Reference};
 use crate::{
     identity::{ClientIdentity, IdentityReference, ResolveIdentity},
-    outbound::UpstreamTrust,
+    outbound::{ConnectionShare, UpstreamTrust},
     shared::Shared,
 };
 
@@ -142,8 +142,13 @@ impl IdentityLayer {
     }
 
     fn with_choice(choice: Choice) -> Self {
-        let settings =
-            IdentitySettings { choice, trust: None, http1_only: false, allows_missing_close_notify: false };
+        let settings = IdentitySettings {
+            choice,
+            trust: None,
+            http1_only: false,
+            allows_missing_close_notify: false,
+            share: None,
+        };
         Self { settings }
     }
 
@@ -152,6 +157,14 @@ impl IdentityLayer {
     #[must_use]
     pub fn with_trust(mut self, trust: impl Into<Shared<UpstreamTrust>>) -> Self {
         self.settings.trust = Some(trust.into());
+        self
+    }
+
+    /// The share of the client's connections to which the requests of this route belong, if connections are limited.
+    /// Default: one for each combination of identity, trust and authority.
+    #[must_use]
+    pub fn with_connection_share(mut self, share: ConnectionShare) -> Self {
+        self.settings.share = Some(share);
         self
     }
 

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, uri::Authority};
 use http_body::Body;
 use tower_service::Service;
 
@@ -31,7 +31,7 @@ pub use self::{
 use super::{
     connect::{TcpConnector, tcp_connector},
     error::ClientError,
-    pool::UpstreamBody,
+    pool::{ConnectionShare, UpstreamBody},
     trust::{UpstreamTrust, UpstreamTrustError},
 };
 use crate::identity::ClientIdentity;
@@ -159,7 +159,8 @@ impl MtlsClientBuilder {
 
     /// Connection limit for one upstream (an authority), under all identities together. A request that finds no free
     /// connection waits for the connect timeout, and then fails with
-    /// [`ClientErrorKind::TooManyConnections`](crate::outbound::ClientErrorKind::TooManyConnections). Default: no limit.
+    /// [`ClientErrorKind::TooManyConnections`](crate::outbound::ClientErrorKind::TooManyConnections). The last eighth is
+    /// reserved for [shares](crate::outbound::ConnectionShare) that use none. Default: no limit.
     pub fn with_max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections.max(1));
         self
@@ -256,6 +257,23 @@ where
 }
 
 impl<B> MtlsClient<B> {
+    /// Returns the share of connections with this name, usually a route's: the same one while it is in use. `upstream`:
+    /// the authority to which its requests are sent; None: any.
+    ///
+    /// ```
+    /// use http::uri::Authority;
+    /// use tower_mtls::{IdentityLayer, MtlsClient, outbound::ConnectionShare};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().with_max_connections(64).build();
+    /// let upstream = Authority::from_static("orders.internal:9444");
+    /// let share: ConnectionShare = client.connection_share("/orders", Some(&upstream));
+    /// let layer = IdentityLayer::anonymous().with_connection_share(share);
+    /// # drop(layer);
+    /// ```
+    pub fn connection_share(&self, name: &str, upstream: Option<&Authority>) -> ConnectionShare {
+        self.0.pools.shares().named(name, upstream)
+    }
+
     /// Returns true if both are clones of one client, and so share connections.
     pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

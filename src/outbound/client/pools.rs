@@ -18,7 +18,7 @@ use crate::{
     identity::ClientIdentity,
     outbound::{
         ClientError, ClientErrorKind, MtlsConnectorLayer, UpstreamTrust, UpstreamTrustError,
-        pool::{ConnectionLimit, Connector, Key, Pool, PoolSettings},
+        pool::{ConnectionLimit, Connector, Key, Limits, Pool, PoolSettings, Shares},
     },
 };
 
@@ -38,6 +38,7 @@ pub(super) struct Pools<B> {
     changing: Mutex<Changing>,
     /// The limit of all connections together.
     total: Option<Arc<ConnectionLimit>>,
+    shares: Arc<Shares>,
 }
 
 #[derive(Default)]
@@ -74,8 +75,14 @@ impl Profile {
 
 impl<B> Pools<B> {
     pub(super) fn new(settings: &Settings) -> Self {
-        let total = settings.max_total_connections.map(|most| Arc::new(ConnectionLimit::new(most)));
-        Self { published: ArcSwap::default(), changing: Mutex::default(), total }
+        let shares = Arc::<Shares>::default();
+        let total = settings.max_total_connections;
+        let total = total.map(|most| Arc::new(ConnectionLimit::new(most, None, shares.clone())));
+        Self { published: ArcSwap::default(), changing: Mutex::default(), total, shares }
+    }
+
+    pub(super) fn shares(&self) -> &Arc<Shares> {
+        &self.shares
     }
 }
 
@@ -110,13 +117,15 @@ where
         let owners = profile.identity.iter().map(ClientIdentity::downgrade);
         let owners = owners.chain(profile.trust.iter().map(UpstreamTrust::downgrade)).collect();
         let identity = profile.identity.as_ref().map_or_else(|| "".into(), ClientIdentity::name);
-        let own_limit = settings.max_connections.map(|most| changing.limit(&profile.key.authority, most));
-        let limits = own_limit.into_iter().chain(self.total.clone()).collect();
+        let of_upstream = |most| changing.limit(&profile.key.authority, most, &self.shares);
+        let limits =
+            Limits { upstream: settings.max_connections.map(of_upstream), total: self.total.clone() };
         let pool_settings = PoolSettings {
             key: profile.key.clone(),
             connector,
             owners,
             limits,
+            shares: self.shares.clone(),
             identity,
             connect_timeout: settings.connect_timeout,
         };
@@ -178,12 +187,12 @@ fn connector(profile: &Profile, settings: &Settings) -> Result<Connector, Upstre
 }
 
 impl Changing {
-    fn limit(&mut self, authority: &Authority, most: usize) -> Arc<ConnectionLimit> {
+    fn limit(&mut self, authority: &Authority, most: usize, shares: &Arc<Shares>) -> Arc<ConnectionLimit> {
         if let Some(limit) = self.limits.get(authority).and_then(Weak::upgrade) {
             return limit;
         }
         self.limits.retain(|_, limit| limit.strong_count() > 0);
-        let limit = Arc::new(ConnectionLimit::new(most));
+        let limit = Arc::new(ConnectionLimit::new(most, Some(authority.clone()), shares.clone()));
         self.limits.insert(authority.clone(), Arc::downgrade(&limit));
         limit
     }

@@ -18,8 +18,16 @@ use hyper::{
 use hyper_util::rt::TokioTimer;
 use tokio::time::Instant;
 
-use super::{availability::Availability, connection_guard::ConnectionGuard};
-use crate::outbound::{ClientError, connection_stats::ConnectionStats};
+use super::{
+    availability::Availability,
+    connection_guard::ConnectionGuard,
+    connection_use::{Claim, ConnectionUse},
+    stream_users::StreamUsers,
+};
+use crate::{
+    generation::Generation,
+    outbound::{ClientError, connection_stats::ConnectionStats},
+};
 
 /// Limit of a response head in bytes, counted as RFC 9113, section 6.5.2.
 const MAX_HEADER_LIST: u32 = 64 * 1024;
@@ -42,6 +50,7 @@ pub(super) struct Http2<B> {
     sender: http2::SendRequest<B>,
     stats: ConnectionStats,
     in_flight: AtomicUsize,
+    users: StreamUsers,
     /// Concurrent streams that the upstream allows; 0 before the first SETTINGS frame, when one is used.
     limit: Arc<AtomicUsize>,
     /// True after the first request; before, it is reserved for the requests that waited for it.
@@ -54,7 +63,11 @@ pub(super) struct Http2<B> {
 }
 
 /// A reserved stream; dropping it frees the stream.
-pub(super) struct Stream<B>(Arc<Http2<B>>);
+pub(super) struct Stream<B> {
+    connection: Arc<Http2<B>>,
+    /// None without limits.
+    share: Option<Generation>,
+}
 
 pub(super) async fn open<T, B>(
     io: T,
@@ -85,6 +98,7 @@ where
         sender,
         stats: stats.clone(),
         in_flight: AtomicUsize::new(0),
+        users: StreamUsers::default(),
         limit: limit.clone(),
         is_used: AtomicBool::new(false),
         is_fresh: AtomicBool::new(true),
@@ -206,31 +220,53 @@ impl<B> Http2<B> {
         self.in_flight.load(Ordering::SeqCst) == 0 && now.saturating_duration_since(*since) >= time
     }
 
-    /// Reserves a stream. Called under the pool's lock, so that no stream is reserved twice.
-    pub(super) fn reserve(self: &Arc<Self>) -> Option<Stream<B>> {
-        let is_free = self.in_flight.load(Ordering::SeqCst) < self.limit.load(Ordering::Relaxed).max(1);
-        (is_free && !self.is_closed()).then(|| {
-            self.in_flight.fetch_add(1, Ordering::SeqCst);
-            self.is_used.store(true, Ordering::Relaxed);
-            self.is_fresh.store(true, Ordering::Relaxed);
-            Stream(self.clone())
-        })
+    /// Keeps the new connection for the share that opened it.
+    pub(super) fn keep_for(&self, used: ConnectionUse) {
+        self.users.reserve(used);
+    }
+
+    /// Ends the uses of shares without streams. Called under the pool's lock.
+    pub(super) fn end_reserved(&self) {
+        self.users.end_reserved();
+    }
+
+    /// Reserves a stream, if the request's share may use the connection. Called under the pool's lock, so that no stream
+    /// is reserved twice.
+    pub(super) fn reserve(self: &Arc<Self>, claim: &mut Claim<'_>) -> Option<Stream<B>> {
+        let allowed = self.limit.load(Ordering::Relaxed).max(1);
+        let is_free = self.in_flight.load(Ordering::SeqCst) < allowed;
+        if !is_free || self.is_closed() || !self.users.begin(claim) {
+            return None;
+        }
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.is_used.store(true, Ordering::Relaxed);
+        self.is_fresh.store(true, Ordering::Relaxed);
+        let share = claim.share();
+        if share.is_some() && in_flight < allowed {
+            // Requests that could not begin the use of the connection can join it.
+            self.availability.notify_one();
+        }
+        Some(Stream { connection: self.clone(), share })
     }
 }
 
 impl<B> Stream<B> {
     pub(super) fn sender(&self) -> http2::SendRequest<B> {
-        self.0.sender.clone()
+        self.connection.sender.clone()
     }
 
     pub(super) fn stats(&self) -> &ConnectionStats {
-        &self.0.stats
+        &self.connection.stats
     }
 }
 
 impl<B> Drop for Stream<B> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
-        self.0.availability.notify_one();
+        let Http2 { in_flight, users, availability, .. } = &*self.connection;
+        in_flight.fetch_sub(1, Ordering::SeqCst);
+        if let Some(share) = self.share {
+            users.end(share);
+        }
+        availability.notify_one();
     }
 }

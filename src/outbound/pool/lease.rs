@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 
 use super::{
     Pool, UpstreamBody, body::ReturnToPool, connection::Http1, connection_guard::ConnectionGuard,
-    http2::Stream,
+    connection_use::ConnectionUse, http2::Stream,
 };
 use crate::outbound::ClientError;
 
@@ -36,7 +36,7 @@ impl<B> Unsent<B> {
     }
 }
 
-/// Keeps the connection of a tunnel counted as open, and signals its forced end.
+/// Keeps the connection of a tunnel counted as open and as used by its share, and signals its forced end.
 #[derive(Clone)]
 pub(crate) struct TunnelGuard(
     #[cfg_attr(not(feature = "proxy"), allow(dead_code, reason = "owned until the tunnel ends"))]
@@ -55,7 +55,10 @@ where
     B: Body + Send + 'static + Unpin,
     B::Data: Send,
 {
-    pub(super) fn http1(pool: Arc<Pool<B>>, connection: Http1<B>) -> Self {
+    pub(super) fn http1(pool: Arc<Pool<B>>, connection: Http1<B>, used: ConnectionUse) -> Self {
+        if pool.is_limited() {
+            connection.guard.begin_use(used);
+        }
         Self { pool, kind: LeaseKind::Http1(connection) }
     }
 

@@ -5,29 +5,47 @@ mod body;
 mod connection;
 mod connection_guard;
 mod connection_limit;
+mod connection_use;
 mod force_close;
 mod http2;
+mod in_use;
 mod lease;
 mod meters;
 mod open;
+mod share;
+mod share_rule;
+mod stream_users;
 
 use std::{
     any::Any,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use http::{HeaderValue, Uri, uri::Authority};
 use http_body::Body;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 pub use self::body::UpstreamBody;
 #[cfg(feature = "proxy")]
 pub(crate) use self::lease::TunnelGuard;
+pub use self::share::ConnectionShare;
 use self::{
     availability::Availability, connection::Http1, force_close::ForceClose, http2::Http2, meters::Meters,
 };
-pub(super) use self::{connection::Connector, connection_limit::ConnectionLimit, lease::Lease};
+pub(super) use self::{
+    connection::Connector,
+    connection_limit::ConnectionLimit,
+    connection_use::{Claim, Limits},
+    lease::Lease,
+    share::Shares,
+};
 use super::{ClientError, ClientErrorKind};
 use crate::generation::Generation;
 
@@ -54,8 +72,9 @@ pub(super) struct PoolSettings {
     pub(super) connector: Connector,
     /// The identity and the trust, which the pool itself must not keep alive.
     pub(super) owners: Vec<Weak<dyn Any + Send + Sync>>,
-    /// Connection limits; a connection needs a permit of each.
-    pub(super) limits: Vec<Arc<ConnectionLimit>>,
+    pub(super) limits: Limits,
+    /// The shares of the client.
+    pub(super) shares: Arc<Shares>,
     /// The identity's name, for metrics.
     pub(super) identity: Arc<str>,
     pub(super) connect_timeout: Duration,
@@ -67,7 +86,13 @@ pub(super) struct Pool<B> {
     uri: Uri,
     /// The Host field of requests without one.
     host: HeaderValue,
+    /// The share of requests without one, if there were any.
+    own_share: OnceLock<ConnectionShare>,
     state: Mutex<State<B>>,
+    /// Number of connection attempts.
+    opening: AtomicUsize,
+    /// Notified when an attempt begins to wait for a permit.
+    room_needed: Notify,
     availability: Arc<Availability>,
     force_close: Arc<ForceClose>,
     meters: Arc<Meters>,
@@ -141,7 +166,10 @@ impl<B> Pool<B> {
             settings,
             uri,
             host,
+            own_share: OnceLock::new(),
             state: Mutex::new(state),
+            opening: AtomicUsize::new(0),
+            room_needed: Notify::new(),
             availability: Arc::default(),
             force_close,
             meters,
@@ -162,9 +190,29 @@ impl<B> Pool<B> {
         self.meters.connections() == 0
     }
 
+    /// Returns the claim of a request to a connection. `share`: that of its route, if it has one.
+    pub(super) fn claim<'a>(&'a self, share: Option<&'a ConnectionShare>) -> Claim<'a> {
+        let own = || {
+            let of_pool = || self.settings.shares.of_pool(&self.key().authority);
+            self.own_share.get_or_init(of_pool)
+        };
+        let share = self.is_limited().then(|| share.unwrap_or_else(own));
+        Claim::new(&self.settings.limits, share)
+    }
+
     /// Returns true if a limit allows no further connection.
     pub(super) fn is_full(&self) -> bool {
         self.settings.limits.iter().any(|limit| limit.is_full())
+    }
+
+    /// Returns true if a connection is being opened.
+    pub(super) fn is_opening(&self) -> bool {
+        self.opening.load(Ordering::Relaxed) > 0
+    }
+
+    /// Completes when a connection that is being opened waits for a permit.
+    pub(super) async fn needs_room(&self) {
+        self.room_needed.notified().await;
     }
 
     /// Returns true if both pools share a limit that is reached.
@@ -202,6 +250,7 @@ impl<B> Pool<B> {
         }
         state.idle.retain_mut(|it| !it.connection.is_closed() && now - *it.since.get_or_insert(now) < idle);
         state.shared.retain(|it| !it.is_closed() && !it.is_idle_for(idle, now));
+        state.shared.iter().filter(|it| it.is_idle(RESERVED)).for_each(|it| it.end_reserved());
         let is_empty = state.idle.is_empty() && state.shared.is_empty() && state.attempt.is_none();
         is_empty && now - state.used > forget && self.meters.connections() == 0
     }
@@ -256,8 +305,8 @@ where
         });
     }
 
-    /// Returns a connection that can be used at once.
-    pub(super) fn ready(self: &Arc<Self>) -> Option<Lease<B>> {
+    /// Returns a connection that can be used at once, if the request's share may use it.
+    pub(super) fn ready(self: &Arc<Self>, claim: &mut Claim<'_>) -> Option<Lease<B>> {
         let mut state = self.state();
         state.is_fresh = true;
         if !state.shared.is_empty() {
@@ -267,16 +316,17 @@ where
                 *silent_closes += usize::from(is_closed && !it.is_settled());
                 !is_closed
             });
-            if let Some(stream) = state.shared.iter().find_map(Http2::reserve) {
+            if let Some(stream) = state.shared.iter().find_map(|it| it.reserve(claim)) {
                 return Some(Lease::http2(self.clone(), stream));
             }
         }
-        while let Some(idle) = state.idle.pop() {
-            if idle.connection.is_ready() {
-                return Some(Lease::http1(self.clone(), idle.connection));
-            }
+        while state.idle.pop_if(|it| !it.connection.is_ready()).is_some() {}
+        if state.idle.is_empty() {
+            return None;
         }
-        None
+        let used = claim.take()?;
+        let connection = state.idle.pop()?.connection;
+        Some(Lease::http1(self.clone(), connection, used))
     }
 
     /// Returns a connection without requests in flight to the pool.
@@ -288,6 +338,8 @@ where
             // The permit goes to another pool, which has no connection or more waiting requests.
             return;
         }
+        // Ends once the connection can be found.
+        let _used = connection.guard.take_use();
         let mut state = self.state();
         if !state.is_retired {
             state.idle.push(Idle { connection, since: None });

@@ -207,7 +207,9 @@ impl ApiBuilder {
             let trust = self.upstream_trust.full();
             anonymous.with_trust(trust.map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?)
         };
-        let proxy = route::proxy(&self.proxy, &api.path, &upstream)
+        let share = route::share(&self.client, &api.path, &upstream, chooses_backend);
+        let identity = identity.with_connection_share(share);
+        let proxy = route::proxy(&self.proxy, &self.limits.request, &api.path, &upstream)
             .map_err(|problem| vec![(ItemField::ServiceUrl, None, problem)])?;
         let referenced = document.as_ref().map(|document| &*document.summary().backends).unwrap_or_default();
         let is_used = |id: &Id| referenced.iter().any(|(used, _)| **used == **id);

@@ -8,6 +8,7 @@ use std::{
 use tower_mtls::{
     IdentityLayer, ReverseProxyLayer,
     apim::{Document, ForwardingLayer},
+    outbound::ConnectionShare,
     proxy::Forwarded,
 };
 
@@ -22,11 +23,11 @@ use super::{
 };
 use crate::{
     config::{
-        BY_REQUEST, Config, IdentitySource, Located, Mode, Proxy, RouteConfig, RouteIdentity, Scheme,
-        UpstreamUrl, quoted,
+        BY_REQUEST, Config, IdentitySource, Located, Mode, Proxy, RequestLimits, RouteConfig, RouteIdentity,
+        Scheme, UpstreamUrl, quoted,
     },
     edge::Bounds,
-    routing::{IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
+    routing::{Client, IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
 };
 
 /// Counts of routes that continue over reloads.
@@ -56,6 +57,7 @@ pub(super) fn route(
     let proxy = forwarding(config, route, findings)?;
     let identity = identity_layer?;
     let policy = policy?;
+    let identity = identity.with_connection_share(connection_share(context.client, route, policy.document()));
     let is_shadow = route.client_certificate.as_ref().is_some_and(|rules| rules.mode == Mode::Shadow);
     let forwarding = ForwardingLayer::new(context.identities.all().clone());
     let client = context.client.clone();
@@ -108,6 +110,24 @@ fn policy(
     }
 }
 
+/// The share of upstream connections of a route. It continues over reloads.
+fn connection_share(client: &Client, route: &RouteConfig, document: Option<&Document>) -> ConnectionShare {
+    let host = route.host.as_ref().map_or("", |host| host.as_str());
+    let chooses_backend = document.is_some_and(|document| document.summary().chooses_backend);
+    share(client, &format!("{host}{}", route.path.value), &route.upstream, chooses_backend)
+}
+
+/// The share of upstream connections of the route with this name.
+pub(super) fn share(
+    client: &Client,
+    name: &str,
+    upstream: &UpstreamUrl,
+    chooses_backend: bool,
+) -> ConnectionShare {
+    let authority = if chooses_backend { None } else { upstream.authority.parse().ok() };
+    client.connection_share(name, authority.as_ref())
+}
+
 /// The count of requests in flight continues over reloads, so that a reload does not double the limit.
 fn bounds(route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicUsize>>) -> Bounds {
     let host = route.host.as_ref().map_or("", |host| host.as_str());
@@ -143,7 +163,7 @@ fn identity_selector(identity: &RouteIdentity) -> Option<IdentitySelector> {
 }
 
 fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> Option<ReverseProxyLayer> {
-    match proxy(&config.proxy, &route.path, &route.upstream) {
+    match proxy(&config.proxy, &route.limits.request, &route.path, &route.upstream) {
         Ok(layer) => Some(if route.preserve_host { layer.preserve_host() } else { layer }),
         Err(problem) => {
             findings.error(&route.upstream, problem, "write https://host:port/path");
@@ -153,7 +173,12 @@ fn forwarding(config: &Config, route: &RouteConfig, findings: &mut Findings) -> 
 }
 
 /// Builds the layer that forwards requests for this path and those below it.
-pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &UpstreamUrl) -> Result<ReverseProxyLayer, String> {
+pub(super) fn proxy(
+    proxy: &Proxy,
+    limits: &RequestLimits,
+    path: &str,
+    upstream: &UpstreamUrl,
+) -> Result<ReverseProxyLayer, String> {
     let text = format!("{}://{}{}", upstream.scheme.as_str(), upstream.authority, upstream.path);
     let parsed = text.parse().map_err(|error| format!("{}: {error}", quoted(&text)))?;
     let forwarded = match (proxy.x_forwarded, proxy.forwarded) {
@@ -162,7 +187,9 @@ pub(super) fn proxy(proxy: &Proxy, path: &str, upstream: &UpstreamUrl) -> Result
         (false, true) => Forwarded::Rfc7239,
         (true, true) => Forwarded::Both,
     };
-    let layer = ReverseProxyLayer::new(path, parsed).forwarded(forwarded);
+    let layer = ReverseProxyLayer::new(path, parsed)
+        .forwarded(forwarded)
+        .tunnel_idle_timeout(limits.tunnel_idle_timeout);
     Ok(layer.remove_request_headers(proxy.removed.iter().cloned()))
 }
 

@@ -140,7 +140,7 @@ async fn tunnels_of_a_client_that_other_limits_replaced_end_with_its_drain_timeo
     running.logged(from, "INFO gateway::server::follow: reloaded");
     let ended = tokio::time::timeout(Duration::from_secs(30), caller.read(&mut [0; 4_096])).await;
     assert!(ended.is_ok(), "the tunnel continues");
-    running.logged(from, "INFO gateway::edge::tunnel: tunnel ended after the drain timeout");
+    running.logged(from, "INFO tower_mtls::proxy::tunnel::log: tunnel ended after the drain timeout");
 }
 
 #[tokio::test]

@@ -90,3 +90,21 @@ async fn sigterm_leaves_tunnels_the_drain_timeout_and_then_cuts_them() {
     assert_eq!(world.running.ended().await, Some(0));
     assert!(start.elapsed() >= Duration::from_millis(900), "the drain timeout has passed");
 }
+
+#[tokio::test]
+async fn tunnel_in_which_no_byte_moves_is_closed_on_both_sides() {
+    let mut world = World::start_with(&["http/1.1"], "tunnel_idle_timeout = \"1s\"").await;
+    let mut socket = open(&world, Some("client"), "/echo").await.unwrap();
+    // Each message restarts the timeout.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(1_500) {
+        socket.send(Message::text("hello")).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("hello"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let idle_since = Instant::now();
+    let ended = tokio::time::timeout(Duration::from_secs(30), socket.next()).await.unwrap();
+    assert!(!matches!(ended, Some(Ok(_))), "{ended:?}");
+    assert!(world.end().await.starts_with("failed"));
+    assert!(idle_since.elapsed() >= Duration::from_millis(800), "{:?}", idle_since.elapsed());
+}
