@@ -14,10 +14,10 @@ use tokio_rustls::client::TlsStream;
 use crate::{
     attacks::world::World,
     support::{
-    eventually, get, metrics,
-    raw_http2::{self, DATA, GO_AWAY, HEADERS, PING, RST_STREAM},
-    soon, value, whole,
-},
+        eventually, get, metrics,
+        raw_http2::{self, DATA, GO_AWAY, HEADERS, PING, RST_STREAM},
+        soon, value, whole,
+    },
 };
 
 const SECOND: Duration = Duration::from_secs(1);
