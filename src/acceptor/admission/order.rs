@@ -15,6 +15,12 @@ pub(super) enum Class {
     Open,
 }
 
+/// Age below which a connection without admitted request can be in its handshake.
+pub(super) const YOUNG: Duration = Duration::from_millis(500);
+
+/// Age below which such a connection is not closed: a local caller's handshake ends within it.
+const MIN_AGE: Duration = Duration::from_millis(50);
+
 /// A connection that can be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
@@ -22,27 +28,36 @@ pub(super) struct Candidate {
     pub(super) class: Class,
     /// The address that counts. None: it is exempt.
     pub(super) address: Option<IpAddr>,
-    /// Time for which the connection has been in its class; of [`Class::Open`], the time since it was accepted.
+    pub(super) age: Duration,
+    /// Time for which the connection has been in its class.
     pub(super) waiting: Duration,
     /// Bytes per second; of [`Class::Open`] only.
     pub(super) rate: u64,
-    /// True for a connection of [`Class::NeverAdmitted`] that may still be in its handshake, in a burst of callers.
-    pub(super) is_young: bool,
+}
+
+impl Candidate {
+    fn is_young(&self) -> bool {
+        self.class == Class::NeverAdmitted && self.age < YOUNG
+    }
 }
 
 /// Returns the numbers of the first `most` connections to close, in order. All are of one class: connections of the
 /// earlier classes that arrive later go first.
 ///
-/// 1. By class, young connections last.
+/// 1. By class, [young](YOUNG) connections last in theirs.
 /// 2. Except for [`Class::Idle`]: a connection of the address that holds most connections, counted again after each.
 /// 3. The slowest.
 /// 4. The one that has been waiting longest.
+///
+/// So that a burst of callers is served, the last `protected` young connections are not closed. More of them are churn:
+/// then idle and open connections are not closed for them.
 pub(super) fn closing_order(
     mut candidates: Vec<Candidate>,
     held: &HashMap<IpAddr, usize>,
+    protected: usize,
     most: usize,
 ) -> Vec<u64> {
-    candidates.sort_by_key(|it| (it.class, it.is_young, it.rate, Reverse(it.waiting)));
+    candidates.sort_by_key(|it| (it.class, it.is_young(), it.rate, Reverse(it.waiting)));
     let mut taken: HashMap<IpAddr, usize> = HashMap::new();
     let mut ranked: Vec<_> = candidates
         .into_iter()
@@ -52,14 +67,24 @@ pub(super) fn closing_order(
                 *taken += 1;
                 held.get(&address).copied().unwrap_or(1).saturating_sub(*taken - 1)
             });
-            (it.class, it.is_young, Reverse(held), it.number)
+            (held, it)
         })
         .collect();
     // Stable: keeps the order within an address.
-    ranked.sort_by_key(|(class, is_young, held, _)| (*class, *is_young, *held));
-    let first = ranked.first().map(|(class, ..)| *class);
-    let same = ranked.into_iter().take_while(|(class, ..)| Some(*class) == first);
-    same.take(most).map(|(.., number)| number).collect()
+    ranked.sort_by_key(|(held, it)| (it.class, it.is_young(), Reverse(*held)));
+    let mut young = ranked.iter().filter(|(_, it)| it.is_young()).count();
+    let is_churn = young > protected;
+    let closable = ranked.into_iter().map(|(_, it)| it).filter(|it| {
+        if it.is_young() {
+            young -= 1;
+            return young >= protected && it.age >= MIN_AGE;
+        }
+        !is_churn || matches!(it.class, Class::NeverAdmitted | Class::Stalled)
+    });
+    let mut closable = closable.peekable();
+    let first = closable.peek().map(|it| it.class);
+    let same = closable.take_while(|it| Some(it.class) == first);
+    same.take(most).map(|it| it.number).collect()
 }
 
 #[cfg(test)]
@@ -70,14 +95,8 @@ mod tests {
 
     fn candidate(number: u64, class: Class, address: u8, seconds: u64, rate: u64) -> Candidate {
         let address = (address > 0).then(|| Ipv4Addr::new(192, 0, 2, address).into());
-        Candidate {
-            number,
-            class,
-            address,
-            waiting: Duration::from_secs(seconds),
-            rate,
-            is_young: seconds == 0,
-        }
+        let waiting = Duration::from_secs(seconds);
+        Candidate { number, class, address, age: waiting, waiting, rate }
     }
 
     /// The order of all classes, each computed once the former one is closed.
@@ -88,7 +107,7 @@ mod tests {
             for address in left.iter().filter_map(|it| it.address) {
                 *held.entry(address).or_default() += 1;
             }
-            all.extend(closing_order(left.clone(), &held, usize::MAX));
+            all.extend(closing_order(left.clone(), &held, 0, usize::MAX));
             left.retain(|it| !all.contains(&it.number));
         }
         all
@@ -103,7 +122,7 @@ mod tests {
             candidate(4, Class::NeverAdmitted, 4, 1, 0),
         ];
         assert_eq!(order(&candidates), [4, 3, 2, 1]);
-        assert_eq!(closing_order(candidates.to_vec(), &HashMap::new(), 2), [4]);
+        assert_eq!(closing_order(candidates.to_vec(), &HashMap::new(), 0, 2), [4]);
     }
 
     #[test]
@@ -120,15 +139,38 @@ mod tests {
         assert_eq!(order(&candidates), [4, 6, 3, 1, 5, 2]);
     }
 
+    /// Young connections 1 to 4 of addresses 1 to 4, the first 400 ms old; an idle one, 5, and a stalled one, 6.
+    fn burst() -> [Candidate; 6] {
+        let young = |number: u64| Candidate {
+            age: Duration::from_millis(500 - 100 * number),
+            waiting: Duration::from_millis(500 - 100 * number),
+            ..candidate(number, Class::NeverAdmitted, number as u8, 0, 0)
+        };
+        let (idle, stalled) = (candidate(5, Class::Idle, 5, 9, 0), candidate(6, Class::Stalled, 6, 9, 0));
+        [young(1), young(2), young(3), young(4), idle, stalled]
+    }
+
     #[test]
-    fn young_connections_are_closed_after_older_ones_and_before_other_classes() {
-        let candidates = [
-            candidate(1, Class::Idle, 1, 9, 0),
-            candidate(2, Class::NeverAdmitted, 2, 0, 0),
-            candidate(3, Class::NeverAdmitted, 2, 0, 0),
-            candidate(4, Class::NeverAdmitted, 3, 1, 0),
-        ];
-        assert_eq!(order(&candidates), [4, 2, 3, 1]);
+    fn burst_of_callers_is_not_closed_but_idle_connections_are() {
+        let order = |candidates: &[Candidate], protected| {
+            closing_order(candidates.to_vec(), &HashMap::new(), protected, usize::MAX)
+        };
+        assert_eq!(order(&burst(), 4), [6]);
+        assert_eq!(order(&burst()[..5], 4), [5]);
+    }
+
+    #[test]
+    fn churn_closes_its_oldest_connections_and_no_idle_ones() {
+        let order = |candidates: &[Candidate], protected| {
+            closing_order(candidates.to_vec(), &HashMap::new(), protected, usize::MAX)
+        };
+        assert_eq!(order(&burst(), 2), [1, 2]);
+        let mut newest = burst();
+        for young in &mut newest[..4] {
+            young.age = MIN_AGE / 2;
+        }
+        assert_eq!(order(&newest, 2), [6]);
+        assert!(order(&newest[..5], 2).is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     address::{counted_address, is_exempt},
-    order::{Candidate, Class, closing_order},
+    order::{Candidate, Class, YOUNG, closing_order},
 };
 use crate::{
     acceptor::{
@@ -26,8 +26,7 @@ use crate::{
     shared::Shared,
 };
 
-/// Minimum age of a handshake that is closed, and minimum time of a request, so that a burst of callers is served. A
-/// younger connection without admitted request is closed after older ones.
+/// Minimum time of a request that no layer has admitted before it is closed, so that it can reach the layer.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Minimum time without progress after which a connection counts as stalled.
@@ -70,7 +69,9 @@ struct Table {
     /// Number of connections that have been closed to make room, and have not ended yet.
     evicted: usize,
     next_number: u64,
+    /// Connections to close, in order, and their class.
     order: VecDeque<u64>,
+    order_class: Option<Class>,
     ordered: Option<Instant>,
 }
 
@@ -130,7 +131,7 @@ impl Connections {
             }
         }
         if table.remaining() >= limits.connections - limits.connections / 4 {
-            table.close_next();
+            table.close_next(limits.connections);
         }
         let (state, now) = (Arc::new(ConnectionState::new(remote)), Instant::now());
         let number = table.next_number;
@@ -194,13 +195,6 @@ impl Connections {
         }
     }
 
-    /// Closes the next connection in order, if there is one. Returns true if there was one.
-    #[cfg(feature = "serve")]
-    #[allow(dead_code)]
-    pub(crate) fn close_next(&self) -> bool {
-        self.table().close_next()
-    }
-
     /// Returns the number of open connections.
     pub(crate) fn count(&self) -> usize {
         self.counts.borrow().open
@@ -240,36 +234,35 @@ impl Table {
         if self.handshakes >= handshakes {
             self.close_handshake();
         } else if self.remaining() >= connections {
-            self.close_next();
+            self.close_next(connections);
         }
     }
 
     /// Closes the next connection in order, if there is one.
-    fn close_next(&mut self) -> bool {
+    fn close_next(&mut self, limit: usize) {
         let age = self.ordered.map_or(Duration::MAX, |ordered| ordered.elapsed());
         let least = COMPUTE_INTERVAL * u32::try_from(self.by_number.len()).unwrap_or(u32::MAX);
         if age >= MAX_ORDER_AGE || (self.order.is_empty() && age >= least) {
-            self.compute_order();
+            self.compute_order(limit);
         }
         while let Some(number) = self.order.pop_front() {
             // Its state can have changed since.
             if let Some(entry) = self.by_number.get(&number)
                 && entry.state.closing().is_none()
-                && class(&entry.state).is_some()
+                && class(&entry.state).map(|(class, _)| class) == self.order_class
             {
                 evict(&entry.state);
                 self.evicted += 1;
-                return true;
+                return;
             }
         }
-        false
     }
 
     /// Closes a handshake of the address that holds most, the oldest first.
     fn close_handshake(&mut self) {
         let handshakes = self.by_number.iter().filter(|(_, entry)| {
             let state = &entry.state;
-            !state.is_established() && state.closing().is_none() && state.age() >= GRACE
+            !state.is_established() && state.closing().is_none() && state.age() >= YOUNG
         });
         let held = |entry: &Entry| {
             let address = entry.address.and_then(|address| self.by_address.get(&address));
@@ -282,7 +275,7 @@ impl Table {
         }
     }
 
-    fn compute_order(&mut self) {
+    fn compute_order(&mut self, limit: usize) {
         let now = Instant::now();
         let newest = self.next_number.saturating_sub(1);
         let mut candidates = Vec::new();
@@ -295,12 +288,13 @@ impl Table {
             let Some((class, waiting)) = class(&entry.state) else { continue };
             let millis = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX).max(1);
             let rate = if class == Class::Open { (bytes - before).saturating_mul(1_000) / millis } else { 0 };
-            let is_young = class == Class::NeverAdmitted && (waiting.is_zero() || entry.state.age() < GRACE);
-            let address = entry.address;
-            candidates.push(Candidate { number, class, address, waiting, rate, is_young });
+            let (address, age) = (entry.address, entry.state.age());
+            candidates.push(Candidate { number, class, address, age, waiting, rate });
         }
         let held = self.by_address.iter().map(|(address, held)| (*address, held.connections)).collect();
-        self.order = closing_order(candidates, &held, MAX_ORDERED).into();
+        self.order = closing_order(candidates, &held, limit / 8, MAX_ORDERED).into();
+        let first = self.order.front().and_then(|number| self.by_number.get(number));
+        self.order_class = first.and_then(|entry| class(&entry.state)).map(|(class, _)| class);
         self.ordered = Some(now);
     }
 }
