@@ -22,7 +22,8 @@ const MAX_CONNECTIONS: usize = 100_000;
 /// 4. requests in flight, none of which a layer admitted, the slowest first.
 ///
 /// Admitted requests that make progress are never closed. In 1, 2 and 4 the address that holds most connections loses
-/// first; an IPv6 network of 64 bits counts as one address. In 1, connections of less than half a second go last. Without
+/// first; an IPv6 network of 64 bits counts as one address. In 1, connections of less than half a second go last,
+/// and an eighth of the limit of them is not closed; more of them are churn, for which 3 and 4 are not closed. Without
 /// [`serve`](crate::serve()) the listener cannot see requests: connections belong to 1 until a layer has admitted a
 /// request, and to 3 afterwards.
 ///

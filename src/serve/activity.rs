@@ -1,6 +1,8 @@
 //! Activity of one connection, and the timeouts that close it.
 
 mod in_flight;
+mod occupied;
+mod owed_uploads;
 mod socket_clock;
 
 use std::{
@@ -21,11 +23,12 @@ use tokio::{
 };
 
 pub(super) use self::in_flight::InFlight;
+use self::owed_uploads::OwedUploads;
 use self::socket_clock::SocketClock;
 use super::{
     BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush, input_state::InputState,
+    progress_clock::AtomicProgressLimits,
 };
-use crate::acceptor::{Occupancy, Occupied};
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
 /// while its response is not read.
@@ -33,9 +36,6 @@ const MAX_REQUESTS: usize = 20;
 
 /// Interval at which the timeouts of a connection with a request in flight are checked.
 const BUSY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Time after the end of a request within which its response is flushed.
-const ENDING: Duration = Duration::from_millis(100);
 
 /// Default time for which a connection with unread responses that cannot be reset stays open after a GOAWAY.
 const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -58,12 +58,16 @@ pub(super) struct Activity {
     /// Number of requests in flight that a layer admitted.
     admitted: AtomicUsize,
     requests: Arc<Semaphore>,
-    /// Begin of the last request, in microseconds since the start.
-    begun_at: AtomicU64,
+    /// Time at which the caller last took a part of a response, or a request ended, in microseconds since the start.
+    served_at: AtomicU64,
     /// End of the last request, in milliseconds since the start.
     idle_since: AtomicU64,
     /// Begin of the requests in flight, in milliseconds since the start.
     busy_since: AtomicU64,
+    /// Request bodies of which the service waits for bytes.
+    owed_uploads: OwedUploads,
+    /// Limits of reading responses, of those without their own.
+    read_limits: AtomicProgressLimits,
     /// Arrival of the first byte of a request's head over HTTP/1.1, in milliseconds since the start, plus 1. 0: no head
     /// has begun.
     head_since: AtomicU64,
@@ -130,9 +134,11 @@ impl Activity {
             in_flight: AtomicUsize::new(0),
             admitted: AtomicUsize::new(0),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
-            begun_at: AtomicU64::new(0),
+            served_at: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             busy_since: AtomicU64::new(0),
+            owed_uploads: OwedUploads::default(),
+            read_limits: AtomicProgressLimits::default(),
             head_since: AtomicU64::new(0),
             input: InputState::new(start),
             responses: Mutex::default(),
@@ -194,10 +200,14 @@ impl Activity {
         if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
             self.busy_since.store(self.elapsed(), Ordering::Relaxed);
         }
-        let begun_at = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.begun_at.store(begun_at, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
-        InFlight { activity: self.clone(), admission: None, permit: Mutex::new(permit), is_grpc }
+        InFlight {
+            activity: self.clone(),
+            admission: None,
+            permit: Mutex::new(permit),
+            is_grpc,
+            is_cut: AtomicBool::new(false),
+        }
     }
 
     /// Closes the connection after its requests in flight.
@@ -211,8 +221,24 @@ impl Activity {
     }
 
     /// Sets the limits of the socket.
-    pub(super) fn set_socket_limits(&self, limits: ProgressLimits) {
+    pub(super) fn set_read_limits(&self, limits: ProgressLimits) {
         lock(&self.socket).clock.set_limits(limits);
+        self.read_limits.store(limits);
+    }
+
+    /// Returns the limits of reading a response without its own.
+    pub(super) fn read_limits(&self) -> ProgressLimits {
+        self.read_limits.load()
+    }
+
+    /// The service waits for bytes of a request's body.
+    pub(super) fn upload_owed(&self) {
+        self.owed_uploads.begin(self.elapsed());
+    }
+
+    /// This number of bytes of such a body has arrived, or it is not awaited any more.
+    pub(super) fn upload_arrived(&self, bytes: usize) {
+        self.owed_uploads.end(bytes);
     }
 
     /// Records that the socket has accepted this number of bytes.
@@ -240,6 +266,12 @@ impl Activity {
     /// Records the end of an admitted request.
     pub(super) fn admitted_ends(&self) {
         self.admitted.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Records that the caller took a part of a response, or that a request ended.
+    fn served(&self, now: Instant) {
+        let micros = now.saturating_duration_since(self.start).as_micros();
+        self.served_at.store(u64::try_from(micros).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Returns true if all requests in flight have responses with unread bytes.
@@ -272,9 +304,8 @@ impl Activity {
         self.responses().retain(|response| response.upgrade().map(|response| open.push(response)).is_some());
         let cuts: Vec<Cut> = open.iter().filter_map(|response| response.expire(now)).collect();
         let first = cuts.iter().min_by_key(|cut| cut.at)?;
-        let is_unused =
-            self.start + Duration::from_micros(self.begun_at.load(Ordering::Relaxed)) <= first.since;
-        if is_unused && cuts.len() >= self.in_flight.load(Ordering::Relaxed) {
+        let served_at = self.start + Duration::from_micros(self.served_at.load(Ordering::Relaxed));
+        if served_at <= first.since && self.is_unread() {
             return Some(Expiry::Close(kind_of(first.lapse)));
         }
         // A reset response is gone by the next check; the others cannot be reset.
@@ -333,24 +364,6 @@ impl Activity {
             }
         })
         .await
-    }
-}
-
-impl Occupied for Activity {
-    /// Progress of unread responses does not count: a caller that reads a byte now and then must not keep its
-    /// connection when connections are scarce.
-    fn occupancy(&self) -> Occupancy {
-        let for_since = |since: u64| Duration::from_millis(self.elapsed().saturating_sub(since));
-        if self.in_flight.load(Ordering::Relaxed) == 0 {
-            let idle_since = self.idle_since.load(Ordering::Relaxed);
-            let idle = for_since(idle_since);
-            return if idle_since > 0 && idle < ENDING { Occupancy::Ending } else { Occupancy::Idle(idle) };
-        }
-        if self.is_unread() {
-            return Occupancy::Stalled(for_since(self.unread_since.load(Ordering::Relaxed)));
-        }
-        let since = for_since(self.busy_since.load(Ordering::Relaxed));
-        Occupancy::Busy { since, is_admitted: self.admitted.load(Ordering::Relaxed) > 0 }
     }
 }
 

@@ -18,7 +18,7 @@ use tower::{ServiceExt, service_fn};
 use tower_service::Service;
 
 use super::{
-    CallerBody, HeadLimits, ProgressLimits, ReleasedOnClose, TimeoutKind,
+    CallerBody, HeadLimits, HttpLimits, ProgressLimits, ReleasedOnClose, TimeoutKind,
     activity::{Activity, Expiry, InFlight, Timeouts},
     delivery::DeliveredBody,
     early_response::EarlyResponse,
@@ -88,8 +88,8 @@ pub(super) async fn serve<S, B>(
     let accepted = state.accepted();
     state.set_occupied(activity.clone());
     let (request_activity, request_state, request_open) = (activity.clone(), state.clone(), open.clone());
-    let read_settings = signals.settings.clone();
-    let head_limits = signals.settings.borrow().limits.head;
+    let HttpLimits { head: head_limits, bounds_uploads, .. } = signals.settings.borrow().limits;
+    activity.set_read_limits(signals.settings.borrow().limits.read_limits());
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
         let part = request_activity.input.head_rejection();
         let rejection = part.or_else(|| head_limits.check(&request).err());
@@ -99,10 +99,11 @@ pub(super) async fn serve<S, B>(
         });
         let is_grpc = is_grpc(&request);
         let in_flight = request_activity.begin(is_http2 && rejected.is_none(), is_grpc);
-        let (mut request, early) = EarlyResponse::watch(request, is_http2);
+        let read_limits = request_activity.read_limits();
+        let upload_limits = if bounds_uploads { read_limits } else { ProgressLimits::new(None, 0) };
+        let (mut request, early) = EarlyResponse::watch(request, is_http2, &request_activity, upload_limits);
         let (service, activity) = (service.clone(), request_activity.clone());
         let state = request_state.clone();
-        let read_limits = read_settings.borrow().limits.read_limits();
         async move {
             let mut in_flight = match in_flight {
                 Some(in_flight) => in_flight,
@@ -143,7 +144,7 @@ pub(super) async fn serve<S, B>(
             }
         }
         let read = limits.read_limits();
-        activity.set_socket_limits(read);
+        activity.set_read_limits(read);
         let idle = match (is_ending, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),

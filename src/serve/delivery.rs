@@ -118,7 +118,9 @@ impl DeliveryProgress {
     /// Records bytes that the caller took.
     fn taken(&self, bytes: usize) {
         self.in_flight.remove_unread_bytes(bytes);
-        self.unread().clock.record(bytes, Instant::now());
+        let now = Instant::now();
+        self.in_flight.taken(bytes, now);
+        self.unread().clock.record(bytes, now);
     }
 
     /// Records the end of a chunk, of which `bytes` were not taken.
@@ -146,8 +148,12 @@ impl Expire for DeliveryProgress {
         if unread.chunks == 0 && std::mem::replace(&mut unread.is_quiet, true) {
             self.in_flight.response_is_quiet();
         }
-        let cut = Cut { lapse: unread.clock.lapse(now)?, since: unread.since, at: now };
+        let lapse = unread.clock.lapse(now)?;
+        // A response below the rate has made progress of its own.
+        let silent_since = unread.clock.silent_since().filter(|_| lapse == Lapse::Stall);
+        let cut = Cut { lapse, since: silent_since.unwrap_or(unread.since), at: now };
         unread.cut = Some(cut);
+        self.in_flight.cut();
         drop(unread);
         if let Some(body) = self.body.upgrade() {
             body.drop_body();

@@ -3,14 +3,18 @@
 //! The caller can still be sending. An immediate reset of the HTTP/2 stream or of the connection could discard the
 //! response before the caller has read it, so the rest of the request is read and discarded for a limited time.
 
-use std::{future::poll_fn, pin::Pin, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Request, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::caller_body::{CallerBody, Rest};
+use super::{
+    ProgressLimits,
+    activity::Activity,
+    caller_body::{CallerBody, Rest},
+};
 
 /// Maximum announced length of a body that is discarded to keep an HTTP/1.1 connection open, in bytes.
 const SMALL_BODY: u64 = 64 * 1024;
@@ -32,9 +36,14 @@ pub(super) struct EarlyResponse {
 
 impl EarlyResponse {
     /// Wraps the request's body. Returns `None` beside it if the request has no body.
-    pub(super) fn watch(request: Request<Incoming>, is_http2: bool) -> (Request<CallerBody>, Option<Self>) {
+    pub(super) fn watch(
+        request: Request<Incoming>,
+        is_http2: bool,
+        activity: &Arc<Activity>,
+        limits: ProgressLimits,
+    ) -> (Request<CallerBody>, Option<Self>) {
         let (head, body) = request.into_parts();
-        let (body, rest) = CallerBody::new(body);
+        let (body, rest) = CallerBody::new(body, activity, limits);
         let early = rest.map(|rest| {
             let is_small = head.version == Version::HTTP_11 && is_small(&head.headers);
             Self { rest, is_http2, is_small }

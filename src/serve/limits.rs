@@ -24,6 +24,7 @@ pub struct HttpLimits {
     pub(super) min_data_rate: usize,
     pub(super) max_connection_age: Option<Duration>,
     pub(super) drain_timeout: Duration,
+    pub(super) bounds_uploads: bool,
     pub(super) head: HeadLimits,
 }
 
@@ -36,6 +37,7 @@ impl Default for HttpLimits {
             min_data_rate: 240,
             max_connection_age: None,
             drain_timeout: Duration::from_secs(30),
+            bounds_uploads: true,
             head: HeadLimits::default(),
         }
     }
@@ -54,15 +56,19 @@ impl HttpLimits {
         self
     }
 
-    /// Time for which a caller reads nothing while bytes of a response are ready. Default: 60 seconds. None: unlimited.
+    /// Time for which a caller sends nothing of a request's body that the service awaits, or reads nothing while bytes of
+    /// a response are ready. Default: 60 seconds. None: unlimited.
+    ///
+    /// Only the time counts for which the caller causes the delay: a service that does not read the body, or has not
+    /// responded yet, has its own timeouts.
     pub fn with_body_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.body_timeout = timeout;
         self
     }
 
-    /// Rate in bytes per second at which callers must read responses. Default: 240. 0: none.
+    /// Rate in bytes per second at which callers must send request bodies and read responses. Default: 240. 0: none.
     ///
-    /// Time counts while bytes are ready that the caller does not take. The rate is required after 5 seconds.
+    /// Time counts as for the [body timeout](Self::with_body_timeout). The rate is required after 5 seconds of it.
     pub fn with_min_data_rate(mut self, bytes_per_second: usize) -> Self {
         self.min_data_rate = bytes_per_second;
         self
@@ -83,6 +89,12 @@ impl HttpLimits {
     /// Limits of the head of a request, from the next connection on. Default: [`HeadLimits::default`].
     pub fn with_head_limits(mut self, limits: HeadLimits) -> Self {
         self.head = limits;
+        self
+    }
+
+    /// Leaves the deadlines of request bodies to the service, such as one with a timeout for each route.
+    pub fn without_upload_deadlines(mut self) -> Self {
+        self.bounds_uploads = false;
         self
     }
 

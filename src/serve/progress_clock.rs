@@ -4,7 +4,10 @@
 //! The clock runs only while the caller owes bytes. Two deadlines follow from it: stall, the time without any byte, and
 //! rate, an allowance of running time that bytes refill. Time is an argument.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -152,11 +155,44 @@ impl ProgressClock {
         self.deadline().filter(|(at, _)| *at <= now).map(|(_, lapse)| lapse)
     }
 
+    /// Returns the time of the last bytes, or else of the start.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        self.silent_since
+    }
+
     fn settle(&mut self, now: Instant) {
         if let Some(since) = &mut self.since {
             self.allowance = self.allowance.saturating_sub(now.saturating_duration_since(*since));
             *since = now;
         }
+    }
+}
+
+/// [`ProgressLimits`] that are replaced while they are read.
+#[derive(Debug)]
+pub(super) struct AtomicProgressLimits {
+    /// In milliseconds. `u64::MAX`: unlimited.
+    stall: AtomicU64,
+    min_rate: AtomicUsize,
+}
+
+impl AtomicProgressLimits {
+    pub(super) fn store(&self, limits: ProgressLimits) {
+        let millis = |stall: Duration| u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
+        self.stall.store(limits.stall.map_or(u64::MAX, millis), Ordering::Relaxed);
+        self.min_rate.store(limits.min_rate, Ordering::Relaxed);
+    }
+
+    pub(super) fn load(&self) -> ProgressLimits {
+        let stall = self.stall.load(Ordering::Relaxed);
+        let stall = (stall < u64::MAX).then(|| Duration::from_millis(stall));
+        ProgressLimits { stall, min_rate: self.min_rate.load(Ordering::Relaxed) }
+    }
+}
+
+impl Default for AtomicProgressLimits {
+    fn default() -> Self {
+        Self { stall: AtomicU64::new(u64::MAX), min_rate: AtomicUsize::new(0) }
     }
 }
 

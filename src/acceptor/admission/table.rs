@@ -292,7 +292,7 @@ impl Table {
             candidates.push(Candidate { number, class, address, age, waiting, rate });
         }
         let held = self.by_address.iter().map(|(address, held)| (*address, held.connections)).collect();
-        self.order = closing_order(candidates, &held, limit / 8, MAX_ORDERED).into();
+        self.order = closing_order(candidates, &held, (limit / 8).max(1), MAX_ORDERED).into();
         let first = self.order.front().and_then(|number| self.by_number.get(number));
         self.order_class = first.and_then(|entry| class(&entry.state)).map(|(class, _)| class);
         self.ordered = Some(now);

@@ -2,13 +2,16 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use http::Extensions;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{Activity, Expire, lock};
+use super::{Activity, Expire, lock, owed_uploads::PROGRESS};
 use crate::{
     acceptor::ConnectionState,
     request::captured::observe_admission,
@@ -21,6 +24,8 @@ pub(in crate::serve) struct InFlight {
     pub(super) admission: Option<Arc<RequestAdmission>>,
     pub(super) permit: Mutex<Option<OwnedSemaphorePermit>>,
     pub(super) is_grpc: bool,
+    /// True if its response was cut.
+    pub(super) is_cut: AtomicBool,
 }
 
 impl fmt::Debug for InFlight {
@@ -74,6 +79,18 @@ impl InFlight {
         self.activity.buffers.remove(bytes);
     }
 
+    /// Records that the caller took bytes of the response. A few at once are no use of the connection.
+    pub(in crate::serve) fn taken(&self, bytes: usize, now: Instant) {
+        if bytes >= PROGRESS {
+            self.activity.served(now);
+        }
+    }
+
+    /// Records that the response was cut.
+    pub(in crate::serve) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
+    }
+
     /// Returns the flush of the connection's socket.
     pub(in crate::serve) fn socket_flush(&self) -> &Flush {
         &self.activity.flush
@@ -113,6 +130,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(admission) = &self.admission {
             admission.end();
+        }
+        if !self.is_cut.load(Ordering::Relaxed) {
+            self.activity.served(Instant::now());
         }
         self.activity.idle_since.store(self.activity.elapsed(), Ordering::Relaxed);
         self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);

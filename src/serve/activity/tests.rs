@@ -1,5 +1,8 @@
-use super::{super::http2_frames::FloodKind, *};
-use crate::serve::ProgressClock;
+use super::{super::http2_frames::FloodKind, owed_uploads::PROGRESS, *};
+use crate::{
+    acceptor::{Occupancy, Occupied},
+    serve::ProgressClock,
+};
 
 const IDLE: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(30);
@@ -132,7 +135,9 @@ impl UnreadResponse {
     }
 
     fn read(&self) {
-        lock(&self.clock).record(1, Instant::now());
+        let now = Instant::now();
+        self.in_flight.taken(PROGRESS, now);
+        lock(&self.clock).record(PROGRESS, now);
     }
 }
 
@@ -140,7 +145,11 @@ impl Expire for UnreadResponse {
     fn expire(&self, now: Instant) -> Option<Cut> {
         let mut cut = lock(&self.cut);
         if cut.is_none() {
-            *cut = lock(&self.clock).lapse(now).map(|lapse| Cut { lapse, since: self.since, at: now });
+            let clock = lock(&self.clock);
+            *cut = clock.lapse(now).map(|lapse| {
+                self.in_flight.cut();
+                Cut { lapse, since: clock.silent_since().unwrap_or(self.since), at: now }
+            });
         }
         *cut
     }
@@ -262,7 +271,7 @@ async fn unread_responses_use_limits_of_their_route() {
 #[tokio::test(start_paused = true)]
 async fn blocked_socket_times_out_after_body_timeout() {
     let activity = new_activity();
-    activity.set_socket_limits(timeouts().read);
+    activity.set_read_limits(timeouts().read);
     let start = Instant::now();
     let blocked = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -281,7 +290,7 @@ async fn blocked_socket_times_out_after_body_timeout() {
 #[tokio::test(start_paused = true)]
 async fn socket_that_accepts_a_byte_a_second_is_too_slow() {
     let activity = new_activity();
-    activity.set_socket_limits(ProgressLimits::new(Some(BODY), 240));
+    activity.set_read_limits(ProgressLimits::new(Some(BODY), 240));
     let start = Instant::now();
     let trickle = async {
         for accepted in 1_200.. {

@@ -134,4 +134,6 @@ fn http_limits(limits: &Limits) -> HttpLimits {
         .with_max_connection_age(limits.max_connection_age)
         .with_drain_timeout(limits.drain_timeout)
         .with_head_limits(head_limits(&limits.request))
+        // Each route has its own.
+        .without_upload_deadlines()
 }

@@ -41,7 +41,7 @@ fn line(key: &str, default: &str) -> Option<String> {
     match default {
         "unlimited" => None,
         derived if derived.starts_with("derived from ") => None,
-        number if number.parse::<usize>().is_ok() => Some(format!("{key} = {number}\n")),
+        plain if plain.parse::<usize>().is_ok() || plain == "[]" => Some(format!("{key} = {plain}\n")),
         value => Some(format!("{key} = \"{value}\"\n")),
     }
 }
