@@ -13,15 +13,15 @@
 //!
 //! A policy requires a proof (a chain to your roots, or a pin) and any further rules. [`Policy::builder`] starts with
 //! the validity period. [`RequireCertificateLayer`] carries the policy out, [`MtlsListener`] accepts connections, and
-//! [`capture`] attaches each connection's certificate to its requests. The extractor [`ClientCertificate`] is a
-//! certificate that the layer admitted.
+//! [`serve`](serve()) serves them within limits, each request with the certificate of its connection. The extractor
+//! [`ClientCertificate`] is a certificate that the layer admitted.
 //!
 //! ```
 //! # #[cfg(all(feature = "acceptor", feature = "axum", feature = "trust"))]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use axum::{Router, routing::get};
 //! use tower_mtls::{ClientCertificate, Policy, PolicyError, RequireCertificateLayer, TrustAnchors};
-//! use tower_mtls::{MtlsListener, ServerTls, capture};
+//! use tower_mtls::{MtlsListener, ServerTls};
 //!
 //! fn app(ca: &[u8]) -> Result<Router, Box<dyn std::error::Error>> {
 //!     let policy = Policy::builder()
@@ -35,9 +35,10 @@
 //!         .route("/health", get(|| async { "ok" })))         // needs no certificate
 //! }
 //!
-//! async fn serve(app: Router, chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! async fn run(app: Router, chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
 //!     let listener = MtlsListener::bind("0.0.0.0:8443", ServerTls::from_pem(chain, key)?).await?;
-//!     Ok(axum::serve(listener, capture(app)).await?)
+//!     tower_mtls::serve(listener, app).await;
+//!     Ok(())
 //! }
 //!
 //! // A name alone proves nothing: the creator of a certificate chooses it.
@@ -46,7 +47,7 @@
 //! # let mut params = rcgen::CertificateParams::default();
 //! # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
 //! # app(params.self_signed(&rcgen::KeyPair::generate()?)?.pem().as_bytes())?;
-//! # let _ = serve;
+//! # let _ = run;
 //! # Ok(())
 //! # }
 //! # #[cfg(not(all(feature = "acceptor", feature = "axum", feature = "trust")))]
@@ -99,6 +100,7 @@
 //! | [`identity`] | client identities: .pfx, PEM, signers, references |
 //! | [`outbound`] | calls to upstreams: trust, connector, pooled client |
 //! | [`proxy`] | reverse proxy, normalized paths |
+//! | [`serve`](mod@serve) | HTTP server: deadlines, limits, floods, drain |
 //! | [`apim`] | policy documents of Azure API Management |
 //! | [`reload`] | values that follow their files |
 //! | [`danger`] | re-exports that give up a protection |
@@ -108,7 +110,8 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `acceptor` | yes | [`acceptor`]: [`MtlsListener`], [`ServerTls`]; implies `inbound` |
-//! | `axum` | yes | [`capture`], and [`ClientCertificate`] as an extractor; implies `inbound` |
+//! | `serve` | yes | [`serve`](mod@serve): an HTTP server with bounded connections; implies `acceptor` |
+//! | `axum` | yes | [`capture`] for `axum::serve`, and [`ClientCertificate`] as an extractor; implies `inbound` |
 //! | `trust` | yes | [`TrustAnchors`] |
 //! | `aws-lc-rs` | yes | aws-lc-rs as the crypto provider |
 //! | `ring` | | ring as the crypto provider; aws-lc-rs is used when both are on |

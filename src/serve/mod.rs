@@ -1,4 +1,4 @@
-//! An HTTP server for callers that can be hostile: HTTP/1.1 and HTTP/2 on an [`MtlsListener`], with a bound for each
+//! An HTTP server for callers that can be hostile: HTTP/1.1 and HTTP/2 on an [`MtlsListener`](crate::MtlsListener), with a bound for each
 //! resource that a connection can occupy.
 //!
 //! Built on [`acceptor`](crate::acceptor), whose listener limits connections and handshakes, and hyper. In one line:
