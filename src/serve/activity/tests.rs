@@ -65,6 +65,24 @@ async fn complete_header_block_does_not_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn incomplete_frames_do_not_extend_the_idle_timeout() {
+    let activity = new_activity();
+    let start = Instant::now();
+    let frames = async {
+        loop {
+            activity.input.set_block_since(Some(Instant::now().into_std()));
+            tokio::time::sleep(Duration::from_secs(6)).await;
+        }
+    };
+    let kind = tokio::select! {
+        kind = activity.timed_out(timeouts()) => kind,
+        () = frames => unreachable!(),
+    };
+    assert_eq!(kind, close(TimeoutKind::Idle));
+    assert_eq!(start.elapsed(), IDLE + timeouts().head);
+}
+
+#[tokio::test(start_paused = true)]
 async fn flood_ends_the_connection_within_a_second() {
     let activity = new_activity();
     let _request = activity.begin(false, false).unwrap();
