@@ -235,13 +235,17 @@ async fn unread_response_does_not_close_a_connection_that_has_served_others_mean
 async fn connection_with_unread_responses_only_is_stalled() {
     let activity = new_activity();
     let unread = UnreadResponse::stalled(&activity);
-    assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::ZERO));
+    assert_eq!(activity.occupancy(), Occupancy::Stalled { since: Duration::ZERO, is_admitted: false });
     let request = activity.begin(false, false).unwrap();
     tokio::time::advance(Duration::from_secs(20)).await;
     assert!(matches!(activity.occupancy(), Occupancy::Busy { is_admitted: false, .. }));
     drop(request);
     unread.read();
-    assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::from_secs(20)), "progress");
+    assert_eq!(
+        activity.occupancy(),
+        Occupancy::Stalled { since: Duration::from_secs(20), is_admitted: false },
+        "progress"
+    );
     unread.in_flight.unread_ends();
     drop(unread);
     assert_eq!(activity.occupancy(), Occupancy::Ending);
