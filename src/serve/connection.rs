@@ -281,12 +281,12 @@ fn builder(is_http2: bool, limits: HeadLimits) -> auto::Builder<StreamExecutor> 
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_headers(limits.max_fields)
-        .max_buf_size((limits.max_size + MAX_COMPLETION).max(MIN_BUFFER));
+        .max_buf_size((limits.max_size.saturating_add(MAX_COMPLETION)).max(MIN_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())
         // Larger ones get an empty 431 of hyper, much larger ones end the connection.
-        .max_header_list_size(u32::try_from(limits.max_size * 2).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.max_size.saturating_mul(2)).unwrap_or(u32::MAX))
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)
