@@ -39,6 +39,10 @@ const COMPUTE_INTERVAL: Duration = Duration::from_micros(2);
 /// Maximum number of connections in a computed order.
 const MAX_ORDERED: usize = 256;
 
+/// Of stalled connections, one of this number is closed at a time while too many bytes are buffered.
+#[cfg(feature = "serve")]
+const STALLED_SHARE: usize = 32;
+
 /// The open connections of one listener, handshakes in progress included.
 pub(crate) struct Connections {
     open: Mutex<Table>,
@@ -173,6 +177,13 @@ impl Connections {
         }
     }
 
+    /// Closes a share of the connections whose callers do not read their responses: of the address that holds most, the
+    /// longest unread first.
+    #[cfg(feature = "serve")]
+    pub(crate) fn close_stalled(&self) {
+        self.table().close_stalled();
+    }
+
     /// Closes connections without an HTTP server that reports their occupancy, after a timeout.
     pub(in crate::acceptor) fn close_silent(&self, limits: &ListenerLimits) {
         let now = Instant::now();
@@ -248,6 +259,24 @@ impl Table {
                 return;
             }
         }
+    }
+
+    #[cfg(feature = "serve")]
+    fn close_stalled(&mut self) {
+        let now = Instant::now();
+        let mut stalled = Vec::new();
+        for (&number, entry) in &mut self.by_number {
+            entry.measure(now);
+            if let Some((Class::Stalled, waiting)) = entry.class(now) {
+                let address = entry.address.and_then(|address| self.by_address.get(&address));
+                let held = address.map_or(0, |held| held.connections);
+                stalled.push((Reverse((held, waiting)), number));
+            }
+        }
+        stalled.sort_unstable();
+        stalled.truncate(stalled.len().div_ceil(STALLED_SHARE));
+        let stalled = stalled.iter().filter_map(|(_, number)| self.by_number.get(number));
+        self.evicted += stalled.filter(|entry| entry.evict()).count();
     }
 
     /// Closes a handshake of the address that holds most, the oldest first.
