@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     acceptor::{ConnectionState, MtlsStream},
-    request::is_grpc,
+    request::{grpc_error, is_grpc},
 };
 
 /// Minimum size of hyper's buffer.
@@ -114,7 +114,13 @@ pub(super) async fn serve<S, B>(
                 Some((response, closes)) => (response.map(|body| ServedBody::Server { body }), closes),
                 None => {
                     let response = call(service, request, &in_flight).await?;
-                    (response.map(|body| ServedBody::Service { body }), false)
+                    if in_flight.limit_unless_grpc(response.headers()) {
+                        (response.map(|body| ServedBody::Service { body }), false)
+                    } else {
+                        let message = HeaderValue::from_static("too many concurrent requests");
+                        let response = grpc_error(StatusCode::TOO_MANY_REQUESTS, message);
+                        (response.map(|()| ServedBody::Server { body: Bytes::new() }), false)
+                    }
                 }
             };
             let last = LastResponse { closes, is_http2, state: &state };

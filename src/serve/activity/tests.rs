@@ -82,6 +82,29 @@ async fn incomplete_frames_do_not_extend_the_idle_timeout() {
     assert_eq!(start.elapsed(), IDLE + timeouts().head);
 }
 
+#[tokio::test]
+async fn quiet_exchange_is_limited_again_unless_its_response_is_grpc() {
+    let activity = new_activity();
+    let mut quiet: Vec<_> = (0..MAX_REQUESTS).map(|_| activity.begin(true, true).unwrap()).collect();
+    assert!(activity.begin(true, true).is_none());
+    for in_flight in &quiet {
+        in_flight.response_is_quiet();
+    }
+    let mut others: Vec<_> = (0..MAX_REQUESTS).map(|_| activity.begin(true, false).unwrap()).collect();
+    let response = |content_type| {
+        http::HeaderMap::from_iter([(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static(content_type),
+        )])
+    };
+    assert!(quiet[0].limit_unless_grpc(&response("application/grpc+proto")));
+    assert!(!quiet[0].limit_unless_grpc(&response("text/html")), "the others are limited");
+    others.pop();
+    assert!(quiet[1].limit_unless_grpc(&response("text/html")));
+    quiet[1].response_is_quiet();
+    assert!(activity.begin(true, false).is_none(), "it stays limited");
+}
+
 #[tokio::test(start_paused = true)]
 async fn flood_ends_the_connection_within_a_second() {
     let activity = new_activity();
