@@ -35,8 +35,15 @@ pub(crate) enum Occupancy {
     Idle(Duration),
     /// A request has just ended: its response can be in the socket's buffers.
     Ending,
-    /// No request in flight has made progress for this time, and the caller causes the delay.
-    Stalled(Duration),
+    /// All requests in flight have unread responses, which the caller delays.
+    Stalled {
+        /// Time since the first response became unread.
+        since: Duration,
+        /// True if a layer admitted one of the requests.
+        is_admitted: bool,
+    },
+    /// The connection has switched to another protocol.
+    Tunnel,
     /// Requests are in flight.
     Busy {
         /// Time since the first of them began.
@@ -163,12 +170,13 @@ impl ConnectionState {
         self.has_last_response.load(Ordering::Acquire)
     }
 
-    /// Closes the connection: the next operation of its socket fails.
-    pub(crate) fn close(&self, closing: Closing) {
+    /// Closes the connection: the next operation of its socket fails. Returns false if it was closed before.
+    pub(crate) fn close(&self, closing: Closing) -> bool {
         let first = self.closing.compare_exchange(0, closing as u8, Ordering::AcqRel, Ordering::Acquire);
         if first.is_ok() {
             self.task.wake();
         }
+        first.is_ok()
     }
 
     /// Returns the reason for which the connection was closed. None: it is open.

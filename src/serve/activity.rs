@@ -285,16 +285,16 @@ impl Activity {
         let is_quiet = self.in_flight.load(Ordering::Relaxed) == 0;
         let head_since = self.head_since.load(Ordering::Relaxed).checked_sub(1).filter(|_| is_quiet);
         let head = self.input.block_since().or_else(|| head_since.map(|since| self.at(since)));
-        let quiet = match head {
-            Some(since) => Some((since + timeouts.head, TimeoutKind::Head)),
-            None if is_quiet => {
-                Some((self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle, TimeoutKind::Idle))
-            }
-            None => None,
-        };
+        let mut idle_at = self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle;
+        if head.is_some() {
+            // A head that begins in time can be completed; incomplete frames without a request do not extend the time.
+            idle_at += timeouts.head;
+        }
+        let head = head.map(|since| (since + timeouts.head, TimeoutKind::Head));
+        let idle = is_quiet.then_some((idle_at, TimeoutKind::Idle));
         let blocked = lock(&self.socket).clock.deadline().map(|(at, lapse)| (at, kind_of(lapse)));
         let flood = self.input.flood_deadline().map(|at| (at, TimeoutKind::Flood));
-        quiet.into_iter().chain(flood).chain(blocked).min_by_key(|(at, _)| *at)
+        head.into_iter().chain(idle).chain(flood).chain(blocked).min_by_key(|(at, _)| *at)
     }
 
     /// Cuts responses whose callers exceed a limit. Returns the step that follows for the connection, which closes if it

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// Budget of response bytes that callers have not taken yet, shared by any number of servers. Above it the servers accept
-/// no new connections, until seven eighths of it are used. Clones share the budget.
+/// no new connections, and close those whose callers do not read, until seven eighths of it are used. Clones share the budget.
 ///
 /// ```
 /// use tower_mtls::serve::BufferBudget;

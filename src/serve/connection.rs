@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     acceptor::{ConnectionState, MtlsStream},
-    request::is_grpc,
+    request::{grpc_error, is_grpc},
 };
 
 /// Minimum size of hyper's buffer.
@@ -114,7 +114,13 @@ pub(super) async fn serve<S, B>(
                 Some((response, closes)) => (response.map(|body| ServedBody::Server { body }), closes),
                 None => {
                     let response = call(service, request, &in_flight).await?;
-                    (response.map(|body| ServedBody::Service { body }), false)
+                    if in_flight.limit_unless_grpc(response.headers()) {
+                        (response.map(|body| ServedBody::Service { body }), false)
+                    } else {
+                        let message = HeaderValue::from_static("too many concurrent requests");
+                        let response = grpc_error(StatusCode::TOO_MANY_REQUESTS, message);
+                        (response.map(|()| ServedBody::Server { body: Bytes::new() }), false)
+                    }
                 }
             };
             let last = LastResponse { closes, is_http2, state: &state };
@@ -281,12 +287,12 @@ fn builder(is_http2: bool, limits: HeadLimits) -> auto::Builder<StreamExecutor> 
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_headers(limits.max_fields)
-        .max_buf_size((limits.max_size + MAX_COMPLETION).max(MIN_BUFFER));
+        .max_buf_size((limits.max_size.saturating_add(MAX_COMPLETION)).max(MIN_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())
         // Larger ones get an empty 431 of hyper, much larger ones end the connection.
-        .max_header_list_size(u32::try_from(limits.max_size * 2).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.max_size.saturating_mul(2)).unwrap_or(u32::MAX))
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)

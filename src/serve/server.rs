@@ -33,6 +33,9 @@ use crate::{
 /// Interval at which replaced limits are passed on to open connections.
 const LIMITS_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Interval at which connections are closed while the budget is exceeded.
+const PAUSE_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Maximum time for which closed tunnels end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -163,12 +166,14 @@ async fn follow_limits(limits: &Shared<HttpLimits>, control: &ConnectionControl)
     }
 }
 
-/// Pauses accepting while the budget is exceeded.
+/// Pauses accepting while the budget is exceeded, and closes connections whose callers do not read their responses.
 async fn pause_above(buffers: &BufferBudget, connections: &Connections) {
     loop {
         buffers.exceeded().await;
         connections.set_paused(true);
-        buffers.available().await;
+        while time::timeout(PAUSE_INTERVAL, buffers.available()).await.is_err() {
+            connections.close_stalled();
+        }
         connections.set_paused(false);
     }
 }

@@ -1,6 +1,7 @@
 //! Fair admission: which connection makes room for a new one.
 
 mod address;
+mod class;
 mod order;
 mod table;
 

@@ -16,21 +16,16 @@ use tokio::{
 
 use super::{
     address::{counted_address, is_exempt},
+    class::class_of,
     order::{Candidate, Class, YOUNG, closing_order},
 };
 use crate::{
     acceptor::{
         ListenerLimits,
-        connection_state::{Closing, ConnectionState, Occupancy},
+        connection_state::{Closing, ConnectionState},
     },
     shared::Shared,
 };
-
-/// Minimum time of a request that no layer has admitted before it is closed, so that it can reach the layer.
-const GRACE: Duration = Duration::from_millis(500);
-
-/// Minimum time without progress after which a connection counts as stalled.
-const STALLED: Duration = Duration::from_secs(1);
 
 /// Maximum age of a computed order.
 const MAX_ORDER_AGE: Duration = Duration::from_millis(100);
@@ -43,6 +38,10 @@ const COMPUTE_INTERVAL: Duration = Duration::from_micros(2);
 
 /// Maximum number of connections in a computed order.
 const MAX_ORDERED: usize = 256;
+
+/// Of stalled connections, one of this number is closed at a time while too many bytes are buffered.
+#[cfg(feature = "serve")]
+const STALLED_SHARE: usize = 32;
 
 /// The open connections of one listener, handshakes in progress included.
 pub(crate) struct Connections {
@@ -81,7 +80,7 @@ struct Entry {
     address: Option<IpAddr>,
     /// Bytes at the last computation of the order, and its time.
     measured: (u64, Instant),
-    /// Bytes at the last sweep that found progress, and its time.
+    /// Bytes at the last measurement that found progress, and its time.
     progress: (u64, Instant),
 }
 
@@ -178,14 +177,18 @@ impl Connections {
         }
     }
 
+    /// Closes a share of the connections whose callers do not read their responses: of the address that holds most, the
+    /// longest unread first.
+    #[cfg(feature = "serve")]
+    pub(crate) fn close_stalled(&self) {
+        self.table().close_stalled();
+    }
+
     /// Closes connections without an HTTP server that reports their occupancy, after a timeout.
     pub(in crate::acceptor) fn close_silent(&self, limits: &ListenerLimits) {
         let now = Instant::now();
         for entry in self.table().by_number.values_mut().filter(|entry| entry.state.is_established()) {
-            let bytes = entry.state.bytes();
-            if bytes != entry.progress.0 {
-                entry.progress = (bytes, now);
-            }
+            entry.measure(now);
             let timeout =
                 if entry.state.is_write_blocked() { limits.stall_timeout } else { limits.idle_timeout };
             let is_silent = timeout.is_some_and(|timeout| now - entry.progress.1 >= timeout);
@@ -245,17 +248,35 @@ impl Table {
         if age >= MAX_ORDER_AGE || (self.order.is_empty() && age >= least) {
             self.compute_order(limit);
         }
+        let now = Instant::now();
         while let Some(number) = self.order.pop_front() {
             // Its state can have changed since.
             if let Some(entry) = self.by_number.get(&number)
-                && entry.state.closing().is_none()
-                && class(&entry.state).map(|(class, _)| class) == self.order_class
+                && entry.class(now).map(|(class, _)| class) == self.order_class
+                && entry.evict()
             {
-                evict(&entry.state);
                 self.evicted += 1;
                 return;
             }
         }
+    }
+
+    #[cfg(feature = "serve")]
+    fn close_stalled(&mut self) {
+        let now = Instant::now();
+        let mut stalled = Vec::new();
+        for (&number, entry) in &mut self.by_number {
+            entry.measure(now);
+            if let Some((Class::Stalled, waiting)) = entry.class(now) {
+                let address = entry.address.and_then(|address| self.by_address.get(&address));
+                let held = address.map_or(0, |held| held.connections);
+                stalled.push((Reverse((held, waiting)), number));
+            }
+        }
+        stalled.sort_unstable();
+        stalled.truncate(stalled.len().div_ceil(STALLED_SHARE));
+        let stalled = stalled.iter().filter_map(|(_, number)| self.by_number.get(number));
+        self.evicted += stalled.filter(|entry| entry.evict()).count();
     }
 
     /// Closes a handshake of the address that holds most, the oldest first.
@@ -269,8 +290,7 @@ impl Table {
             address.map_or(0, |held| held.handshakes)
         };
         let next = handshakes.min_by_key(|(number, entry)| (Reverse(held(entry)), **number));
-        if let Some((_, entry)) = next {
-            evict(&entry.state);
+        if next.is_some_and(|(_, entry)| entry.evict()) {
             self.evicted += 1;
         }
     }
@@ -280,12 +300,12 @@ impl Table {
         let newest = self.next_number.saturating_sub(1);
         let mut candidates = Vec::new();
         for (&number, entry) in &mut self.by_number {
-            let bytes = entry.state.bytes();
+            let bytes = entry.measure(now);
             let (before, since) = std::mem::replace(&mut entry.measured, (bytes, now));
             if number == newest || entry.state.closing().is_some() {
                 continue;
             }
-            let Some((class, waiting)) = class(&entry.state) else { continue };
+            let Some((class, waiting)) = entry.class(now) else { continue };
             let millis = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX).max(1);
             let rate = if class == Class::Open { (bytes - before).saturating_mul(1_000) / millis } else { 0 };
             let (address, age) = (entry.address, entry.state.age());
@@ -294,33 +314,34 @@ impl Table {
         let held = self.by_address.iter().map(|(address, held)| (*address, held.connections)).collect();
         self.order = closing_order(candidates, &held, (limit / 8).max(1), MAX_ORDERED).into();
         let first = self.order.front().and_then(|number| self.by_number.get(number));
-        self.order_class = first.and_then(|entry| class(&entry.state)).map(|(class, _)| class);
+        self.order_class = first.and_then(|entry| entry.class(now)).map(|(class, _)| class);
         self.ordered = Some(now);
     }
 }
 
-fn evict(connection: &ConnectionState) {
-    tracing::debug!(remote = %connection.remote(), "connection closed: others need its place");
-    #[cfg(feature = "metrics")]
-    metrics::counter!("tower_mtls_connections_closed_total", "reason" => "evicted").increment(1);
-    connection.close(Closing::Evicted);
-}
-
-/// Returns the class of a connection, and the time for which it has been in it. None: it is not closed.
-fn class(state: &ConnectionState) -> Option<(Class, Duration)> {
-    let idle = |waiting| match state.is_admitted() {
-        true => (Class::Idle, waiting),
-        false => (Class::NeverAdmitted, waiting),
-    };
-    match state.occupancy() {
-        None => Some(idle(state.age())),
-        Some(Occupancy::Idle(waiting)) => Some(idle(waiting)),
-        Some(Occupancy::Stalled(waiting)) => (waiting >= STALLED).then_some((Class::Stalled, waiting)),
-        Some(Occupancy::Busy { since, is_admitted: false }) => {
-            (since >= GRACE).then_some((Class::Open, since))
+impl Entry {
+    /// Returns the number of bytes, and records progress.
+    fn measure(&mut self, now: Instant) -> u64 {
+        let bytes = self.state.bytes();
+        if bytes != self.progress.0 {
+            self.progress = (bytes, now);
         }
-        Some(Occupancy::Ending) => (!state.is_admitted()).then_some((Class::NeverAdmitted, Duration::ZERO)),
-        Some(Occupancy::Busy { is_admitted: true, .. }) => None,
+        bytes
+    }
+
+    fn class(&self, now: Instant) -> Option<(Class, Duration)> {
+        class_of(&self.state, now.saturating_duration_since(self.progress.1))
+    }
+
+    /// Closes the connection to make room. Returns false if it was closed before.
+    fn evict(&self) -> bool {
+        let is_first = self.state.close(Closing::Evicted);
+        if is_first {
+            tracing::debug!(remote = %self.state.remote(), "connection closed: others need its place");
+            #[cfg(feature = "metrics")]
+            metrics::counter!("tower_mtls_connections_closed_total", "reason" => "evicted").increment(1);
+        }
+        is_first
     }
 }
 

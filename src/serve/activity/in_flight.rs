@@ -8,13 +8,13 @@ use std::{
     },
 };
 
-use http::Extensions;
+use http::{Extensions, HeaderMap, header::CONTENT_TYPE};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{Activity, Expire, lock, owed_uploads::PROGRESS};
 use crate::{
     acceptor::ConnectionState,
-    request::captured::observe_admission,
+    request::{captured::observe_admission, is_grpc_type},
     serve::{ReleasedOnClose, admission::RequestAdmission, flush::Flush},
 };
 
@@ -62,6 +62,21 @@ impl InFlight {
             let permit = lock(&self.permit).take();
             drop(permit);
         }
+    }
+
+    /// Counts the request as [limited](MAX_REQUESTS) again unless its response is gRPC: a caller can claim gRPC for any
+    /// request. Returns false if too many limited requests are in flight.
+    pub(in crate::serve) fn limit_unless_grpc(&mut self, response: &HeaderMap) -> bool {
+        let is_grpc = response.get(CONTENT_TYPE).is_some_and(|value| is_grpc_type(value.as_bytes()));
+        if !self.is_grpc || is_grpc {
+            return true;
+        }
+        self.is_grpc = false;
+        let mut permit = lock(&self.permit);
+        if permit.is_none() {
+            *permit = self.activity.requests.clone().try_acquire_owned().ok();
+        }
+        permit.is_some()
     }
 
     /// Returns the response bytes that the connection's caller has not taken.

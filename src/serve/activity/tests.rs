@@ -65,6 +65,47 @@ async fn complete_header_block_does_not_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn incomplete_frames_do_not_extend_the_idle_timeout() {
+    let activity = new_activity();
+    let start = Instant::now();
+    let frames = async {
+        loop {
+            activity.input.set_block_since(Some(Instant::now().into_std()));
+            tokio::time::sleep(Duration::from_secs(6)).await;
+        }
+    };
+    let kind = tokio::select! {
+        kind = activity.timed_out(timeouts()) => kind,
+        () = frames => unreachable!(),
+    };
+    assert_eq!(kind, close(TimeoutKind::Idle));
+    assert_eq!(start.elapsed(), IDLE + timeouts().head);
+}
+
+#[tokio::test]
+async fn quiet_exchange_is_limited_again_unless_its_response_is_grpc() {
+    let activity = new_activity();
+    let mut quiet: Vec<_> = (0..MAX_REQUESTS).map(|_| activity.begin(true, true).unwrap()).collect();
+    assert!(activity.begin(true, true).is_none());
+    for in_flight in &quiet {
+        in_flight.response_is_quiet();
+    }
+    let mut others: Vec<_> = (0..MAX_REQUESTS).map(|_| activity.begin(true, false).unwrap()).collect();
+    let response = |content_type| {
+        http::HeaderMap::from_iter([(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static(content_type),
+        )])
+    };
+    assert!(quiet[0].limit_unless_grpc(&response("application/grpc+proto")));
+    assert!(!quiet[0].limit_unless_grpc(&response("text/html")), "the others are limited");
+    others.pop();
+    assert!(quiet[1].limit_unless_grpc(&response("text/html")));
+    quiet[1].response_is_quiet();
+    assert!(activity.begin(true, false).is_none(), "it stays limited");
+}
+
+#[tokio::test(start_paused = true)]
 async fn flood_ends_the_connection_within_a_second() {
     let activity = new_activity();
     let _request = activity.begin(false, false).unwrap();
@@ -217,13 +258,17 @@ async fn unread_response_does_not_close_a_connection_that_has_served_others_mean
 async fn connection_with_unread_responses_only_is_stalled() {
     let activity = new_activity();
     let unread = UnreadResponse::stalled(&activity);
-    assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::ZERO));
+    assert_eq!(activity.occupancy(), Occupancy::Stalled { since: Duration::ZERO, is_admitted: false });
     let request = activity.begin(false, false).unwrap();
     tokio::time::advance(Duration::from_secs(20)).await;
     assert!(matches!(activity.occupancy(), Occupancy::Busy { is_admitted: false, .. }));
     drop(request);
     unread.read();
-    assert_eq!(activity.occupancy(), Occupancy::Stalled(Duration::from_secs(20)), "progress");
+    assert_eq!(
+        activity.occupancy(),
+        Occupancy::Stalled { since: Duration::from_secs(20), is_admitted: false },
+        "progress"
+    );
     unread.in_flight.unread_ends();
     drop(unread);
     assert_eq!(activity.occupancy(), Occupancy::Ending);
