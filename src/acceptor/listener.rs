@@ -286,11 +286,11 @@ async fn accept_all(
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = incoming.next() => accepted,
             _ = sweep.tick() => {
                 connections.close_silent(&limits.load());
                 continue;
             }
+            accepted = incoming.next() => accepted,
         };
         let (socket, remote) = match accepted {
             Some(Ok(accepted)) => accepted,

@@ -8,6 +8,9 @@ use crate::acceptor::connection_state::{ConnectionState, Occupancy};
 /// Minimum time of a request that no layer has admitted before it is closed, on a connection with admitted ones before.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Minimum time of such a request on another connection: it can be on its way to the layer.
+const FIRST_GRACE: Duration = Duration::from_millis(50);
+
 /// Minimum time without progress after which such a connection counts as stalled.
 const STALLED: Duration = Duration::from_secs(1);
 
@@ -30,7 +33,8 @@ pub(super) fn class_of(state: &ConnectionState, silent: Duration) -> Option<(Cla
             (!has_admitted || waiting >= STALLED).then_some((Class::Stalled, waiting))
         }
         Some(Occupancy::Busy { since, is_admitted: false }) => {
-            (!has_admitted || since >= GRACE).then_some((Class::Open, since))
+            let grace = if has_admitted { GRACE } else { FIRST_GRACE };
+            (since >= grace).then_some((Class::Open, since))
         }
         Some(Occupancy::Busy { is_admitted: true, .. }) => None,
         Some(Occupancy::Ending) => (!has_admitted).then_some((Class::NeverAdmitted, Duration::ZERO)),
