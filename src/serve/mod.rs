@@ -1,5 +1,6 @@
 //! An HTTP server for callers that can be hostile: HTTP/1.1 and HTTP/2 on an [`MtlsListener`](crate::MtlsListener), with a bound for each
-//! resource that a connection can occupy.
+//! resource that a connection can occupy. The service itself bounds the size of bodies and its own time;
+//! [`Serve::with_buffer_budget`] bounds the unread response bytes of all connections together.
 //!
 //! Built on [`acceptor`](crate::acceptor), whose listener limits connections and handshakes, and hyper. In one line:
 //!

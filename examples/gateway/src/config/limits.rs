@@ -1,6 +1,6 @@
 //! `[limits]` and `[routes.limits]`: timeouts, sizes and maximum numbers.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 
@@ -190,13 +190,16 @@ impl RequestLimits {
     fn read(section: &mut Section<'_, '_>, general: Self) -> Self {
         let timeout =
             |section: &mut Section<'_, '_>, name, general| duration_or_off(section, name).unwrap_or(general);
+        let body_timeout = timeout(section, "body_timeout", general.body_timeout);
+        // Without a body timeout callers may pause for any time.
+        let min_data_rate = if body_timeout.is_none() { 0 } else { general.min_data_rate };
         Self {
             first_byte_timeout: timeout(section, "first_byte_timeout", general.first_byte_timeout),
             request_timeout: timeout(section, "request_timeout", general.request_timeout),
-            body_timeout: timeout(section, "body_timeout", general.body_timeout),
+            body_timeout,
             stream_idle_timeout: timeout(section, "stream_idle_timeout", general.stream_idle_timeout),
             tunnel_idle_timeout: timeout(section, "tunnel_idle_timeout", general.tunnel_idle_timeout),
-            min_data_rate: section.integer("min_data_rate", 0, MAX_COUNT).unwrap_or(general.min_data_rate),
+            min_data_rate: section.integer("min_data_rate", 0, MAX_COUNT).unwrap_or(min_data_rate),
             max_body_size: size_or_off(section, "max_body_size").unwrap_or(general.max_body_size),
             max_head_size: head_size(section, "max_head_size").unwrap_or(general.max_head_size),
             max_header_fields: section
@@ -210,8 +213,13 @@ impl RequestLimits {
 /// Takes a list of networks.
 fn networks(section: &mut Section<'_, '_>, name: &str) -> Vec<IpNet> {
     let report = section.report;
-    let remedy = "write networks such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
-    let read = |text: &str| text.parse().map_err(|_| "is not a network");
+    let remedy = "write networks such as \"10.0.0.0/8\", \"192.0.2.7/32\" or \"2001:db8::/32\"";
+    let read = |text: &str| match text.parse::<IpNet>() {
+        Ok(network) if network == network.trunc() => Ok(network),
+        Ok(_) => Err("has bits beyond its prefix"),
+        Err(_) if text.parse::<IpAddr>().is_ok() => Err("has no prefix length"),
+        Err(_) => Err("is not a network"),
+    };
     let written = section.strings(name).into_iter();
     written.filter_map(|text| checked(report, text, remedy, read)).map(|network| network.value).collect()
 }

@@ -85,6 +85,21 @@ fn route_limits_take_precedence_over_general_limits() {
 }
 
 #[test]
+fn body_timeout_off_switches_the_data_rate_off_unless_it_is_stated() {
+    for (limits, expected) in [
+        ("", 240),
+        ("body_timeout = \"off\"", 0),
+        ("body_timeout = \"off\"\nmin_data_rate = 100", 100),
+        ("min_data_rate = 100", 100),
+    ] {
+        let text = format!(
+            "{LISTENER}\n[[routes]]\npath = \"/\"\nupstream = \"http://b\"\n[routes.limits]\n{limits}\n"
+        );
+        assert_eq!(parsed(&text).0.unwrap().routes[0].limits.request.min_data_rate, expected, "{limits}");
+    }
+}
+
+#[test]
 fn identity_by_claim_needs_certificate_rules() {
     let text = |by: &str| {
         format!(
