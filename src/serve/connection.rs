@@ -69,6 +69,9 @@ const GRACE_HTTP1: Duration = Duration::from_millis(300);
 /// Idle timeout of an HTTP/2 connection whose listener drains: the caller must acknowledge the GOAWAY.
 const GRACE_HTTP2: Duration = Duration::from_secs(5);
 
+/// Idle timeout of an HTTP/2 connection after its last response.
+const GRACE_LAST_RESPONSE: Duration = Duration::from_secs(1);
+
 /// Serves a connection until it ends, times out, or is drained.
 pub(super) async fn serve<S, B>(
     stream: MtlsStream,
@@ -154,7 +157,8 @@ pub(super) async fn serve<S, B>(
         let idle = match (is_ending, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
-            (true, true) => limits.idle_timeout.min(GRACE_HTTP2),
+            (true, true) if is_draining || is_aged => limits.idle_timeout.min(GRACE_HTTP2),
+            (true, true) => limits.idle_timeout.min(GRACE_LAST_RESPONSE),
         };
         let timeouts = Timeouts { idle, head: limits.head_timeout, read };
         tokio::select! {

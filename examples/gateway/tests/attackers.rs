@@ -142,8 +142,11 @@ async fn good_callers(main: Target, management: Target) -> (JoinSet<()>, Times, 
 #[tokio::test(flavor = "multi_thread")]
 async fn attackers_at_every_stage_delay_no_good_caller() {
     raise_open_files();
-    let is_long = std::env::var_os("TOWER_MTLS_LONG").is_some();
-    let (count, seconds) = if is_long { (2_000, 20) } else { (200, 5) };
+    if std::env::var_os("TOWER_MTLS_LONG").is_none() {
+        println!("not run: TOWER_MTLS_LONG is not set");
+        return;
+    }
+    let (count, seconds) = (2_000, 20);
     let deadline = Duration::from_secs(seconds);
     // An idle HTTP/2 connection gets GOAWAY, and another `idle_timeout`.
     let idle = seconds * 500;

@@ -113,7 +113,12 @@ pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Byte
         ForwardError::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
         ForwardError::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
     };
-    problem(status, title, error.code())
+    let mut response = problem(status, title, error.code());
+    if status == StatusCode::REQUEST_TIMEOUT {
+        // RFC 9110, section 15.5.9: the server does not wait longer. Over HTTP/2 it becomes GOAWAY.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Rounds up, to at least one second.
