@@ -222,7 +222,7 @@ impl Activity {
 
     /// Sets the limits of the socket.
     pub(super) fn set_read_limits(&self, limits: ProgressLimits) {
-        lock(&self.socket).clock.set_limits(limits);
+        lock(&self.socket).clock.set_limits(limits, Instant::now());
         self.read_limits.store(limits);
     }
 

@@ -15,7 +15,10 @@ use tokio::time::Instant;
 const RATE_GRACE: Duration = Duration::from_secs(5);
 
 /// Maximum allowance without a stall timeout.
-const MAX_ALLOWANCE: Duration = Duration::from_secs(60);
+const UNTIMED_ALLOWANCE: Duration = Duration::from_secs(60);
+
+/// Maximum allowance.
+const MAX_ALLOWANCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Limits of a caller's progress in one direction of a stream. As an extension of a response: limits of reading it, in
 /// place of the [server's](super::HttpLimits).
@@ -95,36 +98,42 @@ pub enum Lapse {
 #[derive(Debug, Clone)]
 pub struct ProgressClock {
     limits: ProgressLimits,
-    /// Time from which running time is subtracted from the allowance. None: stopped.
-    since: Option<Instant>,
     /// Start of the current run, or its last byte.
     silent_since: Option<Instant>,
-    /// Running time until the rate is too low.
+    /// Time at which the allowance of a running clock ends. Bytes after it extend it, so that few late ones do not renew
+    /// the allowance. None: stopped.
+    spent_at: Option<Instant>,
+    /// Allowance of a stopped clock.
     allowance: Duration,
 }
 
 impl ProgressClock {
     /// Returns a stopped clock.
     pub fn new(limits: ProgressLimits) -> Self {
-        Self { limits, since: None, silent_since: None, allowance: RATE_GRACE }
+        Self { limits, silent_since: None, spent_at: None, allowance: RATE_GRACE }
     }
 
-    /// Replaces the limits.
-    pub(super) fn set_limits(&mut self, limits: ProgressLimits) {
+    /// Replaces the limits. A rate that was not required before is required after 5 seconds.
+    pub(super) fn set_limits(&mut self, limits: ProgressLimits, now: Instant) {
+        if self.limits.min_rate == 0 && limits.min_rate > 0 {
+            self.spent_at = self.spent_at.map(|_| now + RATE_GRACE);
+            self.allowance = RATE_GRACE;
+        }
         self.limits = limits;
     }
 
     /// Runs the clock: the caller owes bytes. No effect on a running clock.
     pub fn start(&mut self, now: Instant) {
-        if self.since.is_none() {
-            (self.since, self.silent_since) = (Some(now), Some(now));
+        if self.spent_at.is_none() {
+            (self.silent_since, self.spent_at) = (Some(now), Some(now + self.allowance));
         }
     }
 
     /// Stops the clock: the caller owes nothing.
     pub fn stop(&mut self, now: Instant) {
-        self.settle(now);
-        self.since = None;
+        if let Some(spent_at) = self.spent_at.take() {
+            self.allowance = spent_at.saturating_duration_since(now);
+        }
     }
 
     /// Records bytes from the caller, or taken by it. No bytes are not progress.
@@ -132,21 +141,24 @@ impl ProgressClock {
         if bytes == 0 {
             return;
         }
-        self.settle(now);
         self.silent_since = Some(now);
         if self.limits.min_rate > 0 {
             let nanos = (bytes as u64).saturating_mul(1_000_000_000) / self.limits.min_rate as u64;
-            let most = self.limits.stall.unwrap_or(MAX_ALLOWANCE).max(RATE_GRACE);
-            self.allowance = self.allowance.saturating_add(Duration::from_nanos(nanos)).min(most);
+            let earned = Duration::from_nanos(nanos);
+            let most = self.limits.stall.unwrap_or(UNTIMED_ALLOWANCE).clamp(RATE_GRACE, MAX_ALLOWANCE);
+            match &mut self.spent_at {
+                Some(at) => *at = at.checked_add(earned).map_or(now + most, |at| at.min(now + most)),
+                None => self.allowance = self.allowance.saturating_add(earned).min(most),
+            }
         }
     }
 
     /// Returns the time at which a running clock exceeds a limit, unless bytes arrive before.
     pub fn deadline(&self) -> Option<(Instant, Lapse)> {
-        let (since, silent_since) = (self.since?, self.silent_since?);
+        let (silent_since, spent_at) = (self.silent_since?, self.spent_at?);
         let stall =
             self.limits.stall.and_then(|stall| Some((silent_since.checked_add(stall)?, Lapse::Stall)));
-        let rate = (self.limits.min_rate > 0).then(|| (since + self.allowance, Lapse::Rate));
+        let rate = (self.limits.min_rate > 0).then_some((spent_at, Lapse::Rate));
         stall.into_iter().chain(rate).min_by_key(|(at, _)| *at)
     }
 
@@ -158,13 +170,6 @@ impl ProgressClock {
     /// Returns the time of the last bytes, or else of the start.
     pub(super) fn silent_since(&self) -> Option<Instant> {
         self.silent_since
-    }
-
-    fn settle(&mut self, now: Instant) {
-        if let Some(since) = &mut self.since {
-            self.allowance = self.allowance.saturating_sub(now.saturating_duration_since(*since));
-            *since = now;
-        }
     }
 }
 

@@ -71,14 +71,15 @@ fn deadline_follows_running_time_and_bytes() {
     }
 }
 
-/// Returns the second at which a caller of `bytes` a second lapses, within an hour.
-fn lapse_of(bytes: usize) -> Option<(u64, Lapse)> {
+/// Returns the second at which a caller lapses, within an hour, that sends `bytes` this time after each check of a
+/// second.
+fn lapse_of(bytes: usize, offset: Duration) -> Option<(u64, Lapse)> {
     let (start, mut clock) = (Instant::now(), ProgressClock::new(LIMITS));
     clock.start(start);
     (1..3_600).find_map(|second| {
         let now = start + Duration::from_secs(second);
         let lapse = clock.lapse(now);
-        clock.record(bytes, now);
+        clock.record(bytes, now + offset);
         lapse.map(|lapse| (second, lapse))
     })
 }
@@ -93,8 +94,26 @@ fn caller_below_the_rate_lapses_and_one_at_the_rate_does_not() {
         (240, None),
         (100_000, None),
     ] {
-        assert_eq!(lapse_of(bytes), expected, "{bytes} B/s");
+        assert_eq!(lapse_of(bytes, Duration::ZERO), expected, "{bytes} B/s");
     }
+}
+
+#[test]
+fn few_bytes_just_before_each_check_do_not_hide_a_lapse() {
+    for (bytes, second) in [(1, 6), (120, 9)] {
+        let lapse = lapse_of(bytes, Duration::from_millis(999));
+        assert_eq!(lapse, Some((second, Lapse::Rate)), "{bytes} B/s");
+    }
+}
+
+#[test]
+fn rate_that_becomes_required_is_required_after_five_seconds() {
+    let (start, mut clock) = (Instant::now(), ProgressClock::new(ProgressLimits { min_rate: 0, ..LIMITS }));
+    clock.start(start);
+    let changed = start + Duration::from_secs(30);
+    clock.set_limits(LIMITS, changed);
+    clock.set_limits(LIMITS, changed + Duration::from_secs(1));
+    assert_eq!(clock.deadline(), Some((changed + RATE_GRACE, Lapse::Rate)));
 }
 
 #[test]

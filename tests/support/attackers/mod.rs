@@ -122,6 +122,11 @@ impl Attackers {
         kernel::connections(self.address, &self.sources)
     }
 
+    /// Returns the number of open connections from this source address.
+    pub fn open_from(&self, source: Ipv4Addr) -> usize {
+        kernel::connections(self.address, &[source])
+    }
+
     /// Returns the number of TCP connections so far.
     pub fn connected(&self) -> usize {
         self.group.connected.load(Ordering::SeqCst)
