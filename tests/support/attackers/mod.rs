@@ -38,6 +38,7 @@ pub struct Attacker {
     source: Ipv4Addr,
     /// Time between the bytes of a slow attacker.
     pace: Duration,
+    has_small_buffers: bool,
     group: Arc<Counts>,
 }
 
@@ -57,6 +58,7 @@ pub struct Attackers {
     size: usize,
     address: SocketAddr,
     sources: Vec<Ipv4Addr>,
+    has_small_buffers: bool,
     group: Arc<Counts>,
 }
 
@@ -86,7 +88,14 @@ impl Attackers {
     /// A group without attackers.
     pub fn new(target: &Target, sources: &[Ipv4Addr]) -> Self {
         let (tasks, group) = (JoinSet::new(), Arc::default());
-        Self { tasks, size: 0, address: target.address, sources: sources.to_vec(), group }
+        let (address, sources) = (target.address, sources.to_vec());
+        Self { tasks, size: 0, address, sources, has_small_buffers: true, group }
+    }
+
+    /// Reads responses into buffers of the system's size: smaller ones accept more bytes late, by retransmissions.
+    pub fn with_default_buffers(mut self) -> Self {
+        self.has_small_buffers = false;
+        self
     }
 
     /// Starts an attacker. `pace` is the time between its bytes.
@@ -99,7 +108,8 @@ impl Attackers {
         pace: Duration,
     ) {
         let (target, group) = (target.clone(), self.group.clone());
-        let attacker = Attacker { target, protocol, source, pace, group };
+        let has_small_buffers = self.has_small_buffers;
+        let attacker = Attacker { target, protocol, source, pace, has_small_buffers, group };
         self.size += 1;
         self.tasks.spawn(async move {
             // An error is an end of the connection, by any means.
@@ -175,8 +185,8 @@ impl Attacker {
         self.target.handshake(self.tcp().await?, self.protocol).await
     }
 
-    /// A connection whose receive buffer is small.
-    async fn narrow_tls(&self) -> io::Result<TlsStream<TcpStream>> {
-        self.target.handshake(self.connect(true).await?, self.protocol).await
+    /// A connection for reading a response slowly or not at all.
+    async fn reader_tls(&self) -> io::Result<TlsStream<TcpStream>> {
+        self.target.handshake(self.connect(self.has_small_buffers).await?, self.protocol).await
     }
 }

@@ -246,7 +246,7 @@ fn large_request(attacker: &Attacker) -> Vec<u8> {
     format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", attacker.target.paths.large).into()
 }
 
-/// Requests a large response, with this HTTP/2 window and a small receive buffer.
+/// Requests a large response, with this HTTP/2 window.
 async fn large(attacker: &Attacker, window: u32) -> io::Result<Stream> {
     let request = match attacker.protocol {
         Protocol::Http1 => large_request(attacker),
@@ -255,7 +255,7 @@ async fn large(attacker: &Attacker, window: u32) -> io::Result<Stream> {
             [preface(window), window_update(0, 1 << 30), request].concat()
         }
     };
-    let mut stream = attacker.narrow_tls().await?;
+    let mut stream = attacker.reader_tls().await?;
     stream.write_all(&request).await?;
     stream.flush().await?;
     Ok(stream)
