@@ -42,9 +42,10 @@ impl InputState {
         }
     }
 
-    /// Returns the time since which a header block or frame is incomplete.
+    /// Returns the time since which a header block or frame is incomplete. None after a flood, which has its own
+    /// deadline.
     pub(super) fn block_since(&self) -> Option<Instant> {
-        self.instant(&self.block_since)
+        if self.is_flooded() { None } else { self.instant(&self.block_since) }
     }
 
     /// Records a flood, which ends the connection.

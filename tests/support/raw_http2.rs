@@ -59,12 +59,11 @@ pub fn request(stream: u32, method: &str, path: &str, ends: bool) -> Vec<u8> {
     frame(HEADERS, flags, stream, &block)
 }
 
-/// A complete request without a message that claims to be gRPC.
-pub fn grpc(stream: u32, path: &str) -> Vec<u8> {
-    let request = request(stream, "POST", path, true);
+/// A request that claims to be gRPC. `ends`: without a message.
+pub fn grpc(stream: u32, path: &str, ends: bool) -> Vec<u8> {
+    let request = request(stream, "POST", path, ends);
     let content_type = [&[0x0f, 0x10, 16], &b"application/grpc"[..]].concat();
-    let block = [&request[9..], &content_type].concat();
-    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+    frame(HEADERS, request[4], stream, &[&request[9..], &content_type].concat())
 }
 
 /// `GET` of this path.
