@@ -87,3 +87,18 @@ impl InputState {
         Some(self.start + Duration::from_millis(millis))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_block_has_no_deadline_after_a_flood() {
+        let input = InputState::new(Instant::now());
+        assert_eq!(input.block_since(), None);
+        input.set_block_since(Some(std::time::Instant::now()));
+        assert!(input.block_since().is_some() && input.flood_deadline().is_none());
+        input.flood_begins(FloodKind::Continuation);
+        assert!(input.block_since().is_none() && input.flood_deadline().is_some());
+    }
+}

@@ -85,7 +85,7 @@ const STALLS: &[Row] = &[
     row("silent TLS",             Stage::SilentTls,          ANY,   10,  0, IDLE,   None),
     row("slow head",              Stage::SlowHead,           HTTP1, 10,  0, SECOND, Some(Head)),
     row("slow head",              Stage::SlowHead,           HTTP2, 10,  0, IDLE,   None),
-    row("slow header block",      Stage::SlowHeaderBlock,    HTTP2, 10,  1, SECOND, Some(Flood)).at(Duration::from_millis(20)),
+    row("slow header block",      Stage::SlowHeaderBlock,    HTTP2, 10,  1, SECOND, None),
     row("silent body",            Stage::SilentBody,         ANY,   10,  1, BODY,   None),
     row("unread response",        Stage::Unread,             ANY,   10,  1, SECOND, Some(Unread)),
     row("slowly read socket",     Stage::SlowRead,           HTTP1, 10,  1, SECOND, Some(Unread)),

@@ -75,12 +75,6 @@ pub(super) async fn survive(start: fn(Duration) -> World, table: &[Row], protoco
 }
 
 impl Row {
-    /// The same with this time between the bytes of an attacker.
-    pub(super) const fn at(mut self, pace: Duration) -> Self {
-        self.pace = pace;
-        self
-    }
-
     /// Runs the attack beside good callers; returns its effects.
     async fn check(&self, world: &World, protocol: Protocol) -> Result<String, String> {
         let is_stopped = AtomicBool::new(false);
