@@ -198,9 +198,10 @@ impl RequestLimits {
             body_timeout,
             stream_idle_timeout: timeout(section, "stream_idle_timeout", general.stream_idle_timeout),
             tunnel_idle_timeout: timeout(section, "tunnel_idle_timeout", general.tunnel_idle_timeout),
-            min_data_rate: match section.take_word("min_data_rate", "off") {
-                true => 0,
-                false => section.integer("min_data_rate", 0, MAX_COUNT).unwrap_or(min_data_rate),
+            min_data_rate: if section.take_word("min_data_rate", "off") {
+                0
+            } else {
+                section.integer("min_data_rate", 0, MAX_COUNT).unwrap_or(min_data_rate)
             },
             max_body_size: size_or_off(section, "max_body_size").unwrap_or(general.max_body_size),
             max_head_size: head_size(section, "max_head_size").unwrap_or(general.max_head_size),

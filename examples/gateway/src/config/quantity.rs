@@ -65,7 +65,7 @@ fn take_size(
 /// Writes a size with the largest unit in which it is whole.
 pub(super) fn written_size(bytes: usize) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let unit = units.into_iter().find(|(factor, _)| bytes >= *factor && bytes % factor == 0);
+    let unit = units.into_iter().find(|(factor, _)| bytes >= *factor && bytes.is_multiple_of(*factor));
     let (factor, unit) = unit.unwrap_or((1, "B"));
     format!("{}{unit}", bytes / factor)
 }
