@@ -177,13 +177,13 @@ impl Attacker {
 
     /// An HTTP/2 request without a body.
     fn get(&self, stream: u32, path: &str) -> Vec<u8> {
-        if self.target.is_grpc { raw_http2::grpc(stream, path, true) } else { raw_http2::get(stream, path) }
+        if self.target.is_grpc { raw_http2::grpc(stream, path) } else { raw_http2::get(stream, path) }
     }
 
     /// The head of an HTTP/2 request with a body.
     fn post(&self, stream: u32, path: &str) -> Vec<u8> {
         if self.target.is_grpc {
-            raw_http2::grpc(stream, path, false)
+            raw_http2::grpc_request(stream, path, false)
         } else {
             raw_http2::request(stream, "POST", path, false)
         }
