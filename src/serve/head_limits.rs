@@ -141,9 +141,9 @@ impl HeadRejection {
 impl fmt::Display for HeadRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TargetTooLong => "target is too long",
-            Self::TooManyFields => "too many header fields",
-            Self::TooLarge => "head is too large",
+            Self::TargetTooLong => "request target is too long",
+            Self::TooManyFields => "request has too many header fields",
+            Self::TooLarge => "request head is too large",
         })
     }
 }

@@ -42,9 +42,10 @@ impl InputState {
         }
     }
 
-    /// Returns the time since which a header block or frame is incomplete.
+    /// Returns the time since which a header block or frame is incomplete. None after a flood, which has its own
+    /// deadline.
     pub(super) fn block_since(&self) -> Option<Instant> {
-        self.instant(&self.block_since)
+        if self.is_flooded() { None } else { self.instant(&self.block_since) }
     }
 
     /// Records a flood, which ends the connection.
@@ -84,5 +85,20 @@ impl InputState {
     fn instant(&self, millis: &AtomicU64) -> Option<Instant> {
         let millis = millis.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.start + Duration::from_millis(millis))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_block_has_no_deadline_after_a_flood() {
+        let input = InputState::new(Instant::now());
+        assert_eq!(input.block_since(), None);
+        input.set_block_since(Some(std::time::Instant::now()));
+        assert!(input.block_since().is_some() && input.flood_deadline().is_none());
+        input.flood_begins(FloodKind::Continuation);
+        assert!(input.block_since().is_none() && input.flood_deadline().is_some());
     }
 }

@@ -1,4 +1,5 @@
-//! Attacks on small servers of axum and tonic that are built with `serve`.
+//! Attacks on small servers of axum and tonic that are built with `serve`: their bounds, good callers meanwhile, and
+//! their ends.
 #![cfg(all(
     target_os = "linux",
     feature = "serve",
@@ -7,8 +8,11 @@
     feature = "aws-lc-rs"
 ))]
 
+mod files;
+mod row;
+mod world;
+
 use std::{
-    convert::Infallible,
     net::Ipv4Addr,
     sync::{
         Arc,
@@ -17,209 +21,219 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{
-    Router,
-    body::Body,
-    routing::{get, post},
-};
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use rustls::pki_types::CertificateDer;
-use tonic::service::Routes;
-use tower::Service;
-use tower_mtls::{
-    MtlsListener, ServerTls,
-    acceptor::ListenerLimits,
-    serve,
-    serve::{CallerBody, HttpLimits},
-};
+use tower_mtls::serve::TimeoutKind::{self, Flood, Head, Rate, Unread};
 
+use self::{
+    row::{Row, survive},
+    world::World,
+};
 use crate::support::{
-    Http, Tls,
+    Http,
     attackers::{
-        Attackers, Paths,
+        Attackers, Flood as Frames, PACE,
         Protocol::{self, Http1, Http2},
-        Stage, Target,
+        Stage,
     },
-    caller::Caller,
-    in_time,
-    pki::{Authority, Leaf},
-    server::Server,
 };
 
-/// Each timeout of the servers.
+/// Each timeout of the servers, unless another one is stated.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Time that a connection may be held beyond its deadline, and longest response time of a good caller.
+/// `handshake_timeout` and `idle_timeout`: good callers share the processor with their attackers.
+const HANDSHAKE: Duration = SECOND.saturating_mul(2);
+
+/// Time that a connection may be held beyond its deadline.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
-/// Connections of a server whose attackers exceed them.
+/// Longest response time of a good caller, with a new connection, in an unoptimised build.
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(3);
+
+/// Connections of a server.
 const CONNECTIONS: usize = 64;
 
+/// A part of a large response.
+static PIECE: [u8; 16_384] = [b'x'; 16_384];
+
 const ANY: &[Protocol] = &[Http1, Http2];
+const HTTP1: &[Protocol] = &[Http1];
+const HTTP2: &[Protocol] = &[Http2];
 
 /// An idle HTTP/2 connection gets GOAWAY, and another `idle_timeout`.
-const IDLE: Duration = SECOND.saturating_mul(2);
+const IDLE: Duration = HANDSHAKE.saturating_mul(2);
 
-/// The attack, its stage and protocols; its connections and their deadline.
-type Row = (&'static str, Stage, &'static [Protocol], usize, Duration);
+/// After `body_timeout` the rest of the body is discarded for a second, and an HTTP/2 connection becomes idle.
+const BODY: Duration = IDLE.saturating_add(TWICE);
 
-/// Attacks that need no particular response.
+/// Streams that are served when others have timed out.
+const TWICE: Duration = SECOND.saturating_mul(2);
+
+/// Duration of an attack that does not end.
+const CHURN: Duration = SECOND.saturating_mul(3);
+
+/// `body_timeout` of callers of a byte a second.
+const PATIENCE: Duration = SECOND.saturating_mul(3);
+
+/// `min_data_rate` applies after 5 s; an HTTP/2 connection then becomes idle.
+const RATE: Duration = IDLE.saturating_add(SECOND.saturating_mul(5));
+
+/// Stage and protocols; connections, maximum number of exchanges of each; deadline, and the reason that closes the
+/// connections, if it is not their idleness or an error.
 #[rustfmt::skip]
-const CONNECTIONS_TABLE: &[Row] = &[
-    ("silent TCP",          Stage::SilentTcp,          ANY,      20, SECOND),
-    ("slow handshake",      Stage::SlowHandshake,      ANY,      20, SECOND),
-    ("silent TLS",          Stage::SilentTls,          ANY,      20, IDLE),
-    ("slow head",           Stage::SlowHead,           ANY,      20, IDLE),
-    ("vanished peer",       Stage::Vanished,           ANY,      20, IDLE),
+const STALLS: &[Row] = &[
+    row("silent TCP",             Stage::SilentTcp,          ANY,   10,  0, HANDSHAKE, None),
+    row("slow handshake",         Stage::SlowHandshake,      ANY,   10,  0, HANDSHAKE, None),
+    row("silent TLS",             Stage::SilentTls,          ANY,   10,  0, IDLE,   None),
+    row("slow head",              Stage::SlowHead,           HTTP1, 10,  0, SECOND, Some(Head)),
+    row("slow head",              Stage::SlowHead,           HTTP2, 10,  0, IDLE,   None),
+    row("slow header block",      Stage::SlowHeaderBlock,    HTTP2, 10,  1, SECOND, None),
+    row("silent body",            Stage::SilentBody,         ANY,   10,  1, BODY,   None),
+    row("unread response",        Stage::Unread,             ANY,   10,  1, SECOND, Some(Unread)),
+    row("slowly read socket",     Stage::SlowRead,           HTTP1, 10,  1, SECOND, Some(Unread)),
+    row("window 0",               Stage::WindowZero,         HTTP2, 10,  1, SECOND, Some(Unread)),
+    row("window 0, rejected",     Stage::WindowZeroRejected, HTTP2, 10,  1, SECOND, Some(Unread)),
+    row("unread 250 streams",     Stage::UnreadStreams,      HTTP2,  3, 20, TWICE,  Some(Unread)),
+    row("vanished peer",          Stage::Vanished,           ANY,   10,  0, IDLE,   None),
+    row("vanished reader",        Stage::VanishedReader,     ANY,   10,  1, SECOND, Some(Unread)),
+    row("self-made certificates", Stage::OwnCertificate,     ANY,   20,  1, IDLE,   None),
 ];
 
-/// Attacks with responses.
+/// Only axum switches protocols.
 #[rustfmt::skip]
-const RESPONSES_TABLE: &[Row] = &[
-    ("unread response",     Stage::Unread,             ANY,      10, SECOND),
-    ("slowly read socket",  Stage::SlowRead,           &[Http1], 10, SECOND),
-    ("window 0",            Stage::WindowZero,         &[Http2], 10, SECOND),
-    ("window 0, rejected",  Stage::WindowZeroRejected, &[Http2], 10, SECOND),
-    ("vanished reader",     Stage::VanishedReader,     ANY,      10, SECOND),
+const TUNNELS: &[Row] = &[
+    row("idle tunnel",            Stage::IdleTunnel,         HTTP1, 10,  1, SECOND, None),
 ];
 
-const PATHS: Paths =
-    Paths { large: "/large", upload: "/upload", silent: "/silent", tunnel: "/tunnel", rejected: "/rejected" };
+/// A byte a second of each caller.
+#[rustfmt::skip]
+const DRIPS: &[Row] = &[
+    drip("slow handshake",        Stage::SlowHandshake,      ANY,   10,  0, HANDSHAKE, None),
+    drip("slow head",             Stage::SlowHead,           HTTP1, 10,  0, SECOND, Some(Head)),
+    drip("slow head",             Stage::SlowHead,           HTTP2, 10,  0, IDLE,   None),
+    drip("slow header block",     Stage::SlowHeaderBlock,    HTTP2, 10,  1, SECOND, Some(Head)),
+    drip("slow body",             Stage::SlowBody,           ANY,   10,  1, RATE,   None),
+    drip("slowly read socket",    Stage::SlowRead,           HTTP1, 10,  1, PATIENCE, Some(Unread)),
+    drip("window by the byte",    Stage::SlowRead,           HTTP2, 10,  1, RATE,   Some(Rate)),
+];
 
-struct World {
-    server: Server,
-    root: Authority,
+/// Floods end as soon as they exceed their rate.
+#[rustfmt::skip]
+const FLOODS: &[Row] = &[
+    flood("flood of PING",          Frames::Ping,          0),
+    flood("flood of SETTINGS",      Frames::Settings,      0),
+    flood("flood of PRIORITY",      Frames::Priority,      0),
+    flood("flood of WINDOW_UPDATE", Frames::WindowUpdate,  0),
+    flood("flood of RST_STREAM",    Frames::RstStream,    64),
+    flood("flood of empty DATA",    Frames::EmptyData,     1),
+    flood("flood of CONTINUATION",  Frames::Continuation,  0),
+];
+
+const fn row(
+    attack: &'static str,
+    stage: Stage,
+    protocols: &'static [Protocol],
+    connections: usize,
+    exchanges: usize,
+    freed: Duration,
+    timeout: Option<TimeoutKind>,
+) -> Row {
+    let (pace, body_timeout) = (PACE, SECOND);
+    Row { attack, stage, protocols, connections, exchanges, freed, timeout, pace, body_timeout }
 }
 
-impl World {
-    fn start<S, B>(service: S) -> Self
-    where
-        S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>,
-        S: Clone + Send + Sync + 'static,
-        S::Future: Send,
-        B: hyper::body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let root = Authority::root("servers");
-        let server = root.issue(&Leaf::server());
-        let tls = ServerTls::from_pem(server.chain_pem().as_bytes(), server.key_pem().as_bytes()).unwrap();
-        let limits = ListenerLimits::default().with_connections(CONNECTIONS).with_handshake_timeout(SECOND);
-        let http = HttpLimits::default()
-            .with_head_timeout(SECOND)
-            .with_idle_timeout(SECOND)
-            .with_body_timeout(Some(SECOND));
-        let server = Server::start(async move |socket| {
-            serve(MtlsListener::new(socket, tls, limits).unwrap(), service).with_limits(http).await;
-        });
-        Self { server, root }
-    }
+const fn drip(
+    attack: &'static str,
+    stage: Stage,
+    protocols: &'static [Protocol],
+    connections: usize,
+    exchanges: usize,
+    freed: Duration,
+    timeout: Option<TimeoutKind>,
+) -> Row {
+    let (pace, body_timeout) = (SECOND, PATIENCE);
+    Row { attack, stage, protocols, connections, exchanges, freed, timeout, pace, body_timeout }
+}
 
-    fn axum() -> Self {
-        static LARGE: [u8; 16 << 20] = [0; 16 << 20];
-        let app = Router::new()
-            .route("/small", get(async || "x"))
-            .route("/large", get(async || Body::from(Bytes::from_static(&LARGE))))
-            .route("/upload", post(async |_: Bytes| "x"))
-            .route("/silent", get(std::future::pending::<String>))
-            .route("/rejected", get(async || (StatusCode::FORBIDDEN, "rejected")));
-        Self::start(app)
-    }
-
-    fn tonic() -> Self {
-        let (_reporter, health) = tonic_health::server::health_reporter();
-        Self::start(Routes::new(health))
-    }
-
-    fn target(&self) -> Target {
-        Target::new(self.server.address(), CertificateDer::from(self.root.der().to_vec()), PATHS)
-    }
-
-    /// Calls on new connections until the flag is set; returns the number of calls.
-    async fn call(&self, http: Http, is_stopped: Arc<AtomicBool>) -> Result<usize, String> {
-        let caller = Caller::new(&self.root, None, Tls::V13, http);
-        let mut count = 0;
-        while count < 3 || !is_stopped.load(Ordering::SeqCst) {
-            let start = Instant::now();
-            // tonic reports unknown methods by 200 and a trailer.
-            let status = caller.get(self.server.address(), "/small").await.status;
-            if status != StatusCode::OK || start.elapsed() > TOLERANCE {
-                return Err(format!("a good caller gets {status} after {:?}", start.elapsed()));
-            }
-            count += 1;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(count)
-    }
-
-    /// Runs an attack beside good callers; returns its effects.
-    async fn attack(&self, protocol: Protocol, (_, stage, _, size, deadline): Row) -> Result<String, String> {
-        let is_stopped = Arc::new(AtomicBool::new(false));
-        let attacking = async {
-            let attackers = Attackers::start(&self.target(), protocol, stage, size);
-            in_time("the attackers to reach their stage", attackers.reached()).await;
-            let open = attackers.open();
-            let freed = attackers.freed(deadline + TOLERANCE).await;
-            is_stopped.store(true, Ordering::SeqCst);
-            match freed {
-                _ if open > size => Err(format!("{open} connections of {size} attackers")),
-                None => Err(format!("{} connections after {deadline:?} and {TOLERANCE:?}", attackers.open())),
-                Some(freed) => Ok(format!("{open} connections, freed after {freed:?}")),
-            }
-        };
-        let (effects, calls) = tokio::join!(attacking, self.call(Http::Two, is_stopped.clone()));
-        Ok(format!("{}, {} good calls", effects?, calls?))
-    }
-
-    async fn survive(&self, table: &[Row], protocols: &[Protocol]) {
-        let mut failed = Vec::new();
-        for row in table {
-            for protocol in row.2.iter().filter(|protocol| protocols.contains(protocol)) {
-                match self.attack(*protocol, *row).await {
-                    Ok(effects) => println!("{protocol:?} {}: {effects}", row.0),
-                    Err(problem) => failed.push(format!("{protocol:?} {}: {problem}", row.0)),
-                }
-            }
-        }
-        assert!(failed.is_empty(), "{}", failed.join("\n"));
-    }
+const fn flood(attack: &'static str, frames: Frames, exchanges: usize) -> Row {
+    row(attack, Stage::Flood(frames), HTTP2, 3, exchanges, Duration::ZERO, Some(Flood))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn axum_server_bounds_stalled_callers() {
-    let world = World::axum();
-    world.survive(CONNECTIONS_TABLE, ANY).await;
-    world.survive(RESPONSES_TABLE, ANY).await;
+    survive(World::axum, &[STALLS, TUNNELS].concat(), ANY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tonic_server_bounds_stalled_callers() {
-    World::tonic().survive(CONNECTIONS_TABLE, &[Http2]).await;
+    survive(World::tonic, STALLS, HTTP2).await;
 }
 
-/// Attackers hold and renew more connections than the server's limit, from one address and from 200.
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_of_churning_attackers_make_room_for_good_callers() {
-    let world = World::axum();
+async fn axum_server_bounds_callers_of_a_byte_a_second() {
+    survive(World::axum, DRIPS, ANY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tonic_server_bounds_callers_of_a_byte_a_second() {
+    survive(World::tonic, DRIPS, HTTP2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axum_server_ends_floods_of_http2_frames() {
+    survive(World::axum, FLOODS, HTTP2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tonic_server_ends_floods_of_http2_frames() {
+    survive(World::tonic, FLOODS, HTTP2).await;
+}
+
+/// Attackers hold and renew more connections than the server's limit, or connect as fast as they can, from one address
+/// and from 200.
+async fn survive_churn(world: World, protocols: &[Protocol]) {
     let many: Vec<_> = (2..202).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
-    for sources in [&many[..1], &many[..]] {
-        for protocol in Protocol::BOTH {
+    for (stage, sources, size, pace) in [
+        (Stage::Renewed, &many[..1], 100, PACE),
+        (Stage::Renewed, &many[..], many.len(), 2 * PACE),
+        (Stage::Churn, &many[..1], 10, PACE),
+    ] {
+        for protocol in protocols {
             let is_stopped = Arc::new(AtomicBool::new(false));
             let attacking = async {
-                let attackers =
-                    Attackers::start_from(sources, &world.target(), protocol, Stage::Renewed, 120);
+                let mut attackers = Attackers::new(world.target(), sources);
+                for index in 0..size {
+                    attackers.add(world.target(), *protocol, stage, sources[index % sources.len()], pace);
+                }
                 let (start, mut most) = (Instant::now(), 0);
-                while start.elapsed() < 2 * SECOND {
+                while start.elapsed() < CHURN {
                     most = most.max(attackers.open());
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 is_stopped.store(true, Ordering::SeqCst);
-                most
+                let connected = attackers.connected();
+                attackers.stop().await;
+                (most, connected, attackers.freed(TOLERANCE).await)
             };
-            let (most, calls) = tokio::join!(attacking, world.call(Http::Two, is_stopped.clone()));
-            let calls = calls.unwrap();
-            println!("{} addresses, {protocol:?}: {most} connections, {calls} good calls", sources.len());
-            assert!(most > CONNECTIONS / 2, "{most} connections");
+            let (held, calls) = tokio::join!(attacking, world.call(Http::Two, &is_stopped));
+            let ((most, connected, freed), calls) = (held, calls.unwrap());
+            let attack = format!("{stage:?} of {} addresses over {protocol:?}", sources.len());
+            println!(
+                "{attack}: {connected} connections, {most} at once, freed after {freed:?}, {calls} good calls"
+            );
+            assert!(connected > size, "{attack}: {connected} connections");
+            // Connections that wait in the kernel's queue are not accepted.
+            assert!(matches!(stage, Stage::Churn) || most > CONNECTIONS / 2, "{attack}: {most} at once");
+            assert!(world.connections() <= CONNECTIONS, "{attack}: {}", world.connections());
+            assert!(freed.is_some(), "{attack}: {} are open", world.connections());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_churning_attackers_make_room_for_good_callers() {
+    survive_churn(World::axum(SECOND), ANY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_churning_attackers_make_room_for_good_grpc_callers() {
+    survive_churn(World::tonic(SECOND), HTTP2).await;
 }

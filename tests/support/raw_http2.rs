@@ -61,10 +61,14 @@ pub fn request(stream: u32, method: &str, path: &str, ends: bool) -> Vec<u8> {
 
 /// A complete request without a message that claims to be gRPC.
 pub fn grpc(stream: u32, path: &str) -> Vec<u8> {
-    let request = request(stream, "POST", path, true);
+    grpc_request(stream, path, true)
+}
+
+/// A request that claims to be gRPC. `ends`: without a message.
+pub fn grpc_request(stream: u32, path: &str, ends: bool) -> Vec<u8> {
+    let request = request(stream, "POST", path, ends);
     let content_type = [&[0x0f, 0x10, 16], &b"application/grpc"[..]].concat();
-    let block = [&request[9..], &content_type].concat();
-    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+    frame(HEADERS, request[4], stream, &[&request[9..], &content_type].concat())
 }
 
 /// `GET` of this path.

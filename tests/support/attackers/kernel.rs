@@ -23,7 +23,8 @@ pub(super) fn connections(server: SocketAddr, sources: &[Ipv4Addr]) -> usize {
         is_open.then(|| remote.to_owned())
     };
     // A table that changes while it is read can have a line twice.
-    table.lines().skip(1).filter_map(remote).collect::<HashSet<_>>().len()
+    let lines = table.lines().skip(1).filter(|line| line.contains(&port));
+    lines.filter_map(remote).collect::<HashSet<_>>().len()
 }
 
 /// Discards all further packets to this socket, acknowledgements included, as if its host had vanished.

@@ -21,11 +21,16 @@ use std::{
 use tokio::{net::TcpStream, task::JoinSet};
 use tokio_rustls::client::TlsStream;
 
+use super::raw_http2;
+
 pub use self::{
     flood::Flood,
     stage::Stage,
     target::{Paths, Protocol, Target},
 };
+
+/// Time between the bytes of a slow attacker, if not stated.
+pub const PACE: Duration = Duration::from_millis(100);
 
 /// Interval at which the kernel's connections are read.
 const POLL: Duration = Duration::from_millis(20);
@@ -79,8 +84,7 @@ impl Attackers {
     ) -> Self {
         let mut attackers = Self::new(target, sources);
         for index in 0..size {
-            let source = sources[index % sources.len()];
-            attackers.add(target, protocol, stage, source, Duration::from_millis(100));
+            attackers.add(target, protocol, stage, sources[index % sources.len()], PACE);
         }
         attackers
     }
@@ -169,6 +173,20 @@ impl Attacker {
     /// Counts this attacker as one that has reached its stage.
     fn reach(&self) {
         self.group.reached.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// An HTTP/2 request without a body.
+    fn get(&self, stream: u32, path: &str) -> Vec<u8> {
+        if self.target.is_grpc { raw_http2::grpc(stream, path) } else { raw_http2::get(stream, path) }
+    }
+
+    /// The head of an HTTP/2 request with a body.
+    fn post(&self, stream: u32, path: &str) -> Vec<u8> {
+        if self.target.is_grpc {
+            raw_http2::grpc_request(stream, path, false)
+        } else {
+            raw_http2::request(stream, "POST", path, false)
+        }
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    super::raw_http2::{self, DATA, HEADERS, frame, preface, request, window_update},
+    super::raw_http2::{self, DATA, HEADERS, frame, preface, window_update},
     Attacker, Flood, Protocol, flood, kernel,
 };
 
@@ -87,7 +87,7 @@ impl Stage {
             Self::SlowHead => slow_head(&attacker).await,
             Self::SlowHeaderBlock => {
                 let begun = frame(HEADERS, raw_http2::END_STREAM, 3, &[0]);
-                let waiting = raw_http2::get(1, attacker.target.paths.silent);
+                let waiting = attacker.get(1, attacker.target.paths.silent);
                 let stream = sent(&attacker, &[preface(65_535), waiting, begun].concat()).await?;
                 let byte = frame(raw_http2::CONTINUATION, 0, 3, b"\x7f");
                 drip(stream, &attacker, std::iter::repeat(byte)).await
@@ -119,12 +119,12 @@ impl Stage {
                 read_all(stream).await
             }
             Self::WindowZeroRejected => {
-                let request = [preface(0), raw_http2::get(1, attacker.target.paths.rejected)].concat();
+                let request = [preface(0), attacker.get(1, attacker.target.paths.rejected)].concat();
                 read_all(sent(&attacker, &request).await?).await
             }
             Self::UnreadStreams => {
                 let paths = attacker.target.paths;
-                let requests = (0..STREAMS).flat_map(|index| raw_http2::get(2 * index + 1, paths.large));
+                let requests = (0..STREAMS).flat_map(|index| attacker.get(2 * index + 1, paths.large));
                 let bytes: Vec<u8> = preface(0).into_iter().chain(requests).collect();
                 read_all(sent(&attacker, &bytes).await?).await
             }
@@ -183,7 +183,7 @@ impl Stage {
                     let request = match attacker.protocol {
                         Protocol::Http1 => rejected(&attacker),
                         Protocol::Http2 if index == 0 => rejected(&attacker),
-                        Protocol::Http2 => raw_http2::get(2 * index + 1, attacker.target.paths.rejected),
+                        Protocol::Http2 => attacker.get(2 * index + 1, attacker.target.paths.rejected),
                     };
                     stream.write_all(&request).await?;
                     stream.flush().await?;
@@ -229,7 +229,7 @@ fn upload_head(attacker: &Attacker) -> Vec<u8> {
         Protocol::Http1 => {
             format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n").into()
         }
-        Protocol::Http2 => [preface(65_535), request(1, "POST", path, false)].concat(),
+        Protocol::Http2 => [preface(65_535), attacker.post(1, path)].concat(),
     }
 }
 
@@ -238,7 +238,7 @@ fn rejected(attacker: &Attacker) -> Vec<u8> {
     let path = attacker.target.paths.rejected;
     match attacker.protocol {
         Protocol::Http1 => format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into(),
-        Protocol::Http2 => [preface(65_535), raw_http2::get(1, path)].concat(),
+        Protocol::Http2 => [preface(65_535), attacker.get(1, path)].concat(),
     }
 }
 
@@ -251,7 +251,7 @@ async fn large(attacker: &Attacker, window: u32) -> io::Result<Stream> {
     let request = match attacker.protocol {
         Protocol::Http1 => large_request(attacker),
         Protocol::Http2 => {
-            let request = raw_http2::get(1, attacker.target.paths.large);
+            let request = attacker.get(1, attacker.target.paths.large);
             [preface(window), window_update(0, 1 << 30), request].concat()
         }
     };
@@ -275,7 +275,7 @@ async fn slow_read(attacker: &Attacker) -> io::Result<()> {
             }
         }
         Protocol::Http2 => {
-            let request = [preface(0), raw_http2::get(1, attacker.target.paths.large)].concat();
+            let request = [preface(0), attacker.get(1, attacker.target.paths.large)].concat();
             let stream = sent(attacker, &request).await?;
             drip(stream, attacker, std::iter::repeat(window_update(1, 1))).await
         }

@@ -57,6 +57,8 @@ pub struct Paths {
 pub struct Target {
     pub(super) address: SocketAddr,
     pub(super) paths: Paths,
+    /// True if requests over HTTP/2 claim to be gRPC.
+    pub(super) is_grpc: bool,
     roots: Arc<RootCertStore>,
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
@@ -74,7 +76,17 @@ impl Target {
             Arc::new(config)
         };
         let (http1, http2) = (config(Protocol::Http1), config(Protocol::Http2));
-        Self { address, paths, roots, http1, http2 }
+        Self { address, paths, is_grpc: false, roots, http1, http2 }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Makes requests over HTTP/2 claim to be gRPC.
+    pub fn with_grpc(mut self) -> Self {
+        self.is_grpc = true;
+        self
     }
 
     fn config(&self, protocol: Protocol) -> Arc<ClientConfig> {

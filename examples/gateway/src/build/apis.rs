@@ -26,7 +26,7 @@ use crate::{
     config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
     edge::Bounds,
     routing::{
-        ApiRoutes, Client, RateLimiter, RateLimits, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy,
+        ApiRoutes, Client, RateLimits, Rates, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy,
     },
     store::{Api, Backend, CertificateUse, Id, Item, ItemField, Policy, Settings},
 };
@@ -38,7 +38,7 @@ pub(crate) struct ApiBuilder {
     pub(super) documents: DocumentCompiler,
     pub(crate) upstream_trust: Arc<ApiTrust>,
     pub(super) limits: Limits,
-    pub(super) rate_limits: Vec<Arc<RateLimiter>>,
+    pub(super) rate_limits: Rates,
     pub(super) proxy: Proxy,
     /// Hosts and paths of the file's routes.
     pub(super) taken: Vec<(Option<String>, String)>,

@@ -126,7 +126,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         .as_ref()
         .map(|management| endpoint::management(config, management, &roots, &published, cache, findings));
     let client = client(&config.limits, cache);
-    let rate_limits = rate_limits::general(&config.rate_limits, &mut cache.rate_limits);
+    let rate_limits = rate_limits::general(config, &mut cache.rate_limits);
     let store = &published;
     let context = RouteContext {
         config,
@@ -226,7 +226,7 @@ fn api_builder(
         },
         upstream_trust,
         limits: config.limits.clone(),
-        rate_limits: context.rate_limits.to_vec(),
+        rate_limits: context.rate_limits.clone(),
         proxy: config.proxy.clone(),
         taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
         cache: Mutex::default(),

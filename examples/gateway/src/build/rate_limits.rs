@@ -9,30 +9,27 @@ use super::{
     files::Findings,
 };
 use crate::{
-    config::{Located, RateLimit, RateLimitKey, RouteConfig},
-    routing::{RateLimiter, RateLimits},
+    config::{Config, Located, RateLimit, RateLimitKey, RouteConfig},
+    routing::{RateLimiter, RateLimits, Rates},
 };
 
 /// Rate limits with their counts, under this configuration and earlier ones.
 pub(super) type LimiterMemo = Memo<Arc<RateLimiter>>;
 
 /// The rate limits of all routes without their own. All of these routes share the counts of an address or certificate.
-pub(super) fn general(limits: &[Located<RateLimit>], memo: &mut LimiterMemo) -> Vec<Arc<RateLimiter>> {
-    limiters(limits, "", "", memo)
+pub(super) fn general(config: &Config, memo: &mut LimiterMemo) -> Rates {
+    let limiters = limiters(&config.rate_limits, "", "", memo);
+    Rates { limiters, exempt_networks: config.limits.exempt_networks.as_slice().into() }
 }
 
 /// The rate limits of a route: its own, or else the general ones.
-pub(super) fn of_route(
-    route: &RouteConfig,
-    general: &[Arc<RateLimiter>],
-    memo: &mut LimiterMemo,
-) -> RateLimits {
+pub(super) fn of_route(route: &RouteConfig, general: &Rates, memo: &mut LimiterMemo) -> RateLimits {
     let host = route.host.as_ref().map_or("", |host| host.as_str());
-    let limiters = match &route.limits.rate_limits {
-        Some(own) => limiters(own, host, &route.path, memo),
-        None => general.to_vec(),
-    };
-    RateLimits::new(limiters, host, &route.path)
+    let mut rates = general.clone();
+    if let Some(own) = &route.limits.rate_limits {
+        rates.limiters = limiters(own, host, &route.path, memo);
+    }
+    RateLimits::new(rates, host, &route.path)
 }
 
 /// Rejects limits by certificate of a route whose policy document admits none.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{choice::KnownIdentities, deployment::Deployment, sections::SectionsByName, trust::Roots};
 use crate::{
     config::Config,
-    routing::{Client, RateLimiter},
+    routing::{Client, Rates},
     store::CurrentStore,
 };
 
@@ -18,5 +18,5 @@ pub(super) struct RouteContext<'a> {
     pub(super) deployment: &'a Deployment,
     pub(super) client: &'a Client,
     /// Rate limits of the routes without their own.
-    pub(super) rate_limits: &'a [Arc<RateLimiter>],
+    pub(super) rate_limits: &'a Rates,
 }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::entry::checked;
 use super::located::Located;
-use super::quantity::{MIN_TIMEOUT, duration, duration_or_off, size, size_or_off};
+use super::quantity::{MIN_TIMEOUT, duration, duration_or_off, head_size, size, size_or_off, written_size};
 use super::rate_limit::{self, RateLimit};
 use super::section::Section;
 
@@ -54,9 +54,6 @@ pub(crate) const ROUTE_KEYS: &[&str] = &[
 
 /// The largest configurable number.
 const MAX_COUNT: usize = 10_000_000;
-
-/// The largest configurable size of a head, in bytes.
-const MAX_HEAD_SIZE: usize = 1024 * 1024;
 
 /// The largest configurable number of header fields.
 const MAX_HEADER_FIELDS: usize = 10_000;
@@ -126,11 +123,13 @@ impl Limits {
         duration(&mut section, "drain_timeout", Duration::ZERO, &mut limits.drain_timeout);
         limits.max_connection_age = duration_or_off(&mut section, "max_connection_age").flatten();
         limits.max_connections = section.integer("max_connections", 1, MAX_COUNT);
-        limits.max_connections_per_address = section.integer("max_connections_per_address", 1, MAX_COUNT);
+        limits.max_connections_per_address =
+            section.integer_or_off("max_connections_per_address", 1, MAX_COUNT);
         limits.max_handshakes = section.integer("max_handshakes", 1, MAX_COUNT);
-        limits.max_handshakes_per_address = section.integer("max_handshakes_per_address", 1, MAX_COUNT);
+        limits.max_handshakes_per_address =
+            section.integer_or_off("max_handshakes_per_address", 1, MAX_COUNT);
         limits.exempt_networks = networks(&mut section, "exempt_networks");
-        limits.max_upstream_connections = section.integer("max_upstream_connections", 1, MAX_COUNT);
+        limits.max_upstream_connections = section.integer_or_off("max_upstream_connections", 1, MAX_COUNT);
         limits.max_buffered_bytes = size(&mut section, "max_buffered_bytes", MIN_BUFFERED_BYTES);
         limits.request = RequestLimits::read(&mut section, limits.request);
         section.finish();
@@ -199,7 +198,11 @@ impl RequestLimits {
             body_timeout,
             stream_idle_timeout: timeout(section, "stream_idle_timeout", general.stream_idle_timeout),
             tunnel_idle_timeout: timeout(section, "tunnel_idle_timeout", general.tunnel_idle_timeout),
-            min_data_rate: section.integer("min_data_rate", 0, MAX_COUNT).unwrap_or(min_data_rate),
+            min_data_rate: if section.take_word("min_data_rate", "off") {
+                0
+            } else {
+                section.integer("min_data_rate", 0, MAX_COUNT).unwrap_or(min_data_rate)
+            },
             max_body_size: size_or_off(section, "max_body_size").unwrap_or(general.max_body_size),
             max_head_size: head_size(section, "max_head_size").unwrap_or(general.max_head_size),
             max_header_fields: section
@@ -207,6 +210,35 @@ impl RequestLimits {
                 .unwrap_or(general.max_header_fields),
             max_target_size: head_size(section, "max_target_size").unwrap_or(general.max_target_size),
         }
+    }
+}
+
+/// Keys of a route whose requests have passed the general limits before.
+const HEAD_KEYS: [&str; 3] = ["max_head_size", "max_target_size", "max_header_fields"];
+
+/// Warns of limits of a route on requests that the general ones reject before. `lines` are those of [`HEAD_KEYS`].
+fn warn_of_larger_heads(
+    section: &Section<'_, '_>,
+    lines: [usize; 3],
+    own: &RequestLimits,
+    general: &RequestLimits,
+) {
+    let [size, target, fields] = HEAD_KEYS;
+    let (size_line, target_line, fields_line) = lines.into();
+    for (name, line, own, general) in [
+        (size, size_line, own.max_head_size, general.max_head_size),
+        (target, target_line, own.max_target_size, general.max_target_size),
+    ] {
+        if own > general {
+            let problem = format!("has no effect: {name} of [limits] is {}", written_size(general));
+            section.report.warning(line, &section.key_of(name), problem, format!("raise {name} of [limits]"));
+        }
+    }
+    let general = general.max_header_fields;
+    if own.max_header_fields > general {
+        let problem = format!("has no effect on requests: {fields} of [limits] is {general}");
+        let remedy = format!("raise {fields} of [limits], unless only responses have more");
+        section.report.note(fields_line, &section.key_of(fields), problem, remedy);
     }
 }
 
@@ -221,12 +253,12 @@ fn networks(section: &mut Section<'_, '_>, name: &str) -> Vec<IpNet> {
         Err(_) => Err("is not a network"),
     };
     let written = section.strings(name).into_iter();
-    written.filter_map(|text| checked(report, text, remedy, read)).map(|network| network.value).collect()
-}
-
-/// Takes the size of a head or of a part of it, in bytes.
-fn head_size(section: &mut Section<'_, '_>, name: &str) -> Option<usize> {
-    size(section, name, 1).map(|size| size.min(MAX_HEAD_SIZE))
+    let networks: Vec<_> = written.filter_map(|text| checked(report, text, remedy, read)).collect();
+    for network in networks.iter().filter(|network| network.prefix_len() == 0) {
+        let problem = format!("\"{}\" contains every address: none has a limit of its own", network.value);
+        report.warning(network.line, &network.key, problem, "name the networks of your load balancers");
+    }
+    networks.into_iter().map(|network| network.value).collect()
 }
 
 /// Limits of one route.
@@ -247,9 +279,11 @@ impl RouteLimits {
     }
 
     pub(crate) fn read(mut section: Section<'_, '_>, general: RequestLimits) -> Self {
-        let max_requests = section.integer("max_requests", 1, MAX_COUNT);
+        let max_requests = section.integer_or_off("max_requests", 1, MAX_COUNT);
         let rate_limits = rate_limit::read(&mut section);
+        let head_lines = HEAD_KEYS.map(|name| section.line_of(name));
         let request = RequestLimits::read(&mut section, general);
+        warn_of_larger_heads(&section, head_lines, &request, &general);
         section.finish();
         Self { request, max_requests, rate_limits }
     }

@@ -11,19 +11,45 @@ pub(crate) fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Returns the candidate that a misspelt word most likely means.
+/// Returns the candidate that a misspelt word most likely means. None: none is similar, or several are equally so.
 pub(crate) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     if word.len() > 64 {
         return None;
     }
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     let word = plain(word);
-    let limit = (word.chars().count() / 3).max(1);
-    candidates
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &plain(candidate)), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let mut similar: Vec<_> =
+        candidates.filter_map(|candidate| Some((distance(&word, &plain(candidate))?, candidate))).collect();
+    similar.sort_by_key(|(distance, _)| *distance);
+    match similar[..] {
+        [(first, _), (second, _), ..] if first == second => None,
+        [(_, candidate), ..] => Some(candidate),
+        [] => None,
+    }
+}
+
+/// Returns the number of letters in which a word differs from a candidate. None: it is not a misspelling of it.
+///
+/// The parts between underscores are compared in their order: a third of the letters of each can be wrong, and the
+/// candidate can have further parts with fewer letters than half of the word.
+fn distance(word: &str, candidate: &str) -> Option<usize> {
+    use strsim::damerau_levenshtein as different_letters;
+    // A missing underscore changes the parts.
+    let different = different_letters(word, candidate);
+    if different <= 1 {
+        return Some(different);
+    }
+    let is_similar =
+        |part: &str, other: &str| different_letters(part, other) <= (part.chars().count() / 3).max(1);
+    let mut parts = word.split('_').peekable();
+    let (mut different, mut missing) = (0, 0);
+    for other in candidate.split('_') {
+        match parts.next_if(|part| is_similar(part, other)) {
+            Some(part) => different += different_letters(part, other),
+            None => missing += other.len(),
+        }
+    }
+    (parts.next().is_none() && 2 * missing < word.len()).then_some(different + missing)
 }
 
 /// Remedy for a name that is not defined.
@@ -110,13 +136,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nearest_is_within_a_third_of_the_letters() {
-        let known = ["address", "certificate", "client_certificate", "private_key"];
+    fn nearest_has_similar_parts_in_the_same_order() {
+        let known = [
+            "address",
+            "certificate",
+            "client_certificate",
+            "private_key",
+            "connect_timeout",
+            "tunnel_idle_timeout",
+            "max_body_size",
+            "max_head_size",
+        ];
         let cases = [
             ("adress", Some("address")),
             ("private-key", Some("private_key")),
             ("PrivateKey", Some("private_key")),
             ("client_certifcate", Some("client_certificate")),
+            ("certificat", Some("certificate")),
+            ("tunnel_timeout", Some("tunnel_idle_timeout")),
+            ("tunel_timeout", Some("tunnel_idle_timeout")),
+            ("conect_timeot", Some("connect_timeout")),
+            ("max_header_size", Some("max_head_size")),
+            ("max_uri_size", None),
+            ("max_size", None),
+            ("timeout", None),
+            ("max_body_size_per_route", None),
             ("zebra", None),
             ("", None),
         ];

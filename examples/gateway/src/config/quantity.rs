@@ -1,5 +1,6 @@
 //! Durations and sizes of `gateway.toml`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -16,9 +17,17 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest configurable size, in bytes.
 const MAX_SIZE: usize = 1 << 40;
 
+/// The largest configurable size of a head, in bytes.
+const MAX_HEAD_SIZE: usize = 1 << 20;
+
 /// Takes a size in bytes.
 pub(super) fn size(section: &mut Section<'_, '_>, name: &str, least: usize) -> Option<usize> {
-    take_size(section, name, least, "write a size such as 64KiB, 10MiB or 1GiB")
+    take_size(section, name, least..=MAX_SIZE, "write a size such as 64KiB, 10MiB or 1GiB")
+}
+
+/// Takes the size of a head or of a part of it, in bytes.
+pub(super) fn head_size(section: &mut Section<'_, '_>, name: &str) -> Option<usize> {
+    take_size(section, name, 1..=MAX_HEAD_SIZE, "write a size such as 16KiB or 64KiB")
 }
 
 /// Takes a size in bytes, or `"off"` for no limit.
@@ -26,10 +35,15 @@ pub(super) fn size_or_off(section: &mut Section<'_, '_>, name: &str) -> Option<O
     if section.take_word(name, "off") {
         return Some(None);
     }
-    take_size(section, name, 0, "write a size such as 64KiB, 10MiB or 1GiB, or \"off\"").map(Some)
+    take_size(section, name, 0..=MAX_SIZE, "write a size such as 64KiB, 10MiB or 1GiB, or \"off\"").map(Some)
 }
 
-fn take_size(section: &mut Section<'_, '_>, name: &str, least: usize, remedy: &str) -> Option<usize> {
+fn take_size(
+    section: &mut Section<'_, '_>,
+    name: &str,
+    range: RangeInclusive<usize>,
+    remedy: &str,
+) -> Option<usize> {
     let report = section.report;
     let entry = section.take(name)?;
     if let DeValue::Integer(_) | DeValue::Float(_) = entry.value {
@@ -38,12 +52,22 @@ fn take_size(section: &mut Section<'_, '_>, name: &str, least: usize, remedy: &s
     }
     let text = entry.into_string(report)?;
     let read = |text: &str| match parse_size(text) {
-        None => Err("is not a size"),
-        Some(found) if found < least => Err("is too small"),
-        Some(found) if found > MAX_SIZE => Err("is larger than 1024GiB"),
+        None => Err("is not a size".to_owned()),
+        Some(found) if found < *range.start() => {
+            Err(format!("is smaller than {}", written_size(*range.start())))
+        }
+        Some(found) if found > *range.end() => Err(format!("is larger than {}", written_size(*range.end()))),
         Some(found) => Ok(found),
     };
     checked(report, text, remedy, read).map(|found| found.value)
+}
+
+/// Writes a size with the largest unit in which it is whole.
+pub(super) fn written_size(bytes: usize) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units.into_iter().find(|(factor, _)| bytes >= *factor && bytes.is_multiple_of(*factor));
+    let (factor, unit) = unit.unwrap_or((1, "B"));
+    format!("{}{unit}", bytes / factor)
 }
 
 /// Parses an integer with its unit: `512B`, `64KiB`, `10MiB`, `1GiB`.
@@ -159,6 +183,9 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse_size(text), expected, "{text}");
+        }
+        for text in ["512B", "64KiB", "10MiB", "1GiB", "1024GiB", "1025B", "0B"] {
+            assert_eq!(written_size(parse_size(text).unwrap()), text);
         }
     }
 }

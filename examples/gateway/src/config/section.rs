@@ -26,7 +26,7 @@ pub(crate) struct Section<'r, 't> {
 const RENAMED: [(&str, &str); 1] = [("max_back_end_connections", "max_upstream_connections")];
 
 /// Names that other programs use, and the keys with that meaning.
-const ALIASES: [(&str, &str); 16] = [
+const ALIASES: [(&str, &str); 25] = [
     ("cn", "common_name"),
     ("ou", "organizational_unit"),
     ("o", "organization"),
@@ -43,6 +43,15 @@ const ALIASES: [(&str, &str); 16] = [
     ("pin", "spki_pin"),
     ("trust_domain", "spiffe_trust_domain"),
     ("any", "any_of"),
+    ("max_connections_per_ip", "max_connections_per_address"),
+    ("max_handshakes_per_ip", "max_handshakes_per_address"),
+    ("max_uri_size", "max_target_size"),
+    ("max_url_size", "max_target_size"),
+    ("max_path_size", "max_target_size"),
+    ("max_headers", "max_header_fields"),
+    ("client_max_body_size", "max_body_size"),
+    ("keepalive_timeout", "idle_timeout"),
+    ("send_timeout", "body_timeout"),
 ];
 
 fn alias(name: &str) -> Option<&'static str> {
@@ -231,22 +240,33 @@ impl<'r, 't> Section<'r, 't> {
     /// Takes an integer within these bounds, both included.
     pub(crate) fn integer(&mut self, name: &str, least: usize, most: usize) -> Option<usize> {
         let entry = self.take(name)?;
-        let DeValue::Integer(number) = &entry.value else {
-            entry.mismatch(self.report, "a number", "without quotation marks");
-            return None;
+        let remedy = || format!("write a number from {least} to {most}");
+        let (written, value) = match &entry.value {
+            DeValue::Integer(number) => {
+                (number.as_str(), usize::from_str_radix(number.as_str(), number.radix()).ok())
+            }
+            DeValue::Float(number) => {
+                let problem = format!("{} is not a whole number", quoted(number.as_str()));
+                self.report.error(entry.line, &entry.key, problem, remedy());
+                return None;
+            }
+            _ => {
+                let how = format!("from {least} to {most}, without quotation marks");
+                entry.mismatch(self.report, "a number", &how);
+                return None;
+            }
         };
-        let value = usize::from_str_radix(number.as_str(), number.radix()).ok();
         let value = value.filter(|value| (least..=most).contains(value));
         if value.is_none() {
-            let problem = format!("{} is out of range", quoted(number.as_str()));
-            self.report.error(
-                entry.line,
-                &entry.key,
-                problem,
-                format!("write a number from {least} to {most}"),
-            );
+            let problem = format!("{} is out of range", quoted(written));
+            self.report.error(entry.line, &entry.key, problem, remedy());
         }
         value
+    }
+
+    /// Takes an integer within these bounds, or `"off"` for no limit.
+    pub(crate) fn integer_or_off(&mut self, name: &str, least: usize, most: usize) -> Option<usize> {
+        if self.take_word(name, "off") { None } else { self.integer(name, least, most) }
     }
 
     /// Takes one of several words.

@@ -3,6 +3,7 @@
 mod broken;
 mod certificate_rules;
 mod damaged;
+mod limit_values;
 mod limits_table;
 mod rate_limits;
 mod routes;

@@ -88,7 +88,14 @@ impl fmt::Display for ForwardError {
             Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
             Self::Upload(timeout) => f.write_str(timeout.message()),
-            Self::Head(rejection) => write!(f, "request {rejection}"),
+            Self::Head(rejection) => {
+                let key = match rejection {
+                    HeadRejection::TargetTooLong => "max_target_size",
+                    HeadRejection::TooManyFields => "max_header_fields",
+                    _ => "max_head_size",
+                };
+                write!(f, "{rejection} ({key})")
+            }
             Self::TooManyResponseFields => {
                 f.write_str("response has too many header fields (max_header_fields)")
             }

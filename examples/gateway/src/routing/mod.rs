@@ -29,7 +29,7 @@ pub(crate) use self::{
     layers::{Client, RouteLayers},
     metrics::{DURATION, RouteMetrics},
     policy::RoutePolicy,
-    rate_limit::{RateLimiter, RateLimits},
+    rate_limit::{RateLimiter, RateLimits, Rates},
     respond::respond,
     route::{Route, RouteFacts},
     snapshot::RoutingSnapshot,

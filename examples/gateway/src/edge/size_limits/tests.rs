@@ -115,6 +115,7 @@ async fn larger_head_does_not_reach_the_service() {
         fields.body(Full::default()).unwrap()
     };
     assert!(layer(None).layer(service).oneshot(request(2)).await.is_ok());
-    let result = layer(None).layer(service).oneshot(request(3)).await;
-    assert!(matches!(result, Err(ForwardError::Head(HeadRejection::TooManyFields))));
+    let error = layer(None).layer(service).oneshot(request(3)).await.unwrap_err();
+    assert!(matches!(error, ForwardError::Head(HeadRejection::TooManyFields)));
+    assert_eq!(error.to_string(), "request has too many header fields (max_header_fields)");
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::{Extensions, Request};
+use ipnet::IpNet;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tower_mtls::{admitted, remote_addr};
@@ -24,35 +25,50 @@ pub(crate) struct RateLimits(Option<Arc<RouteRates>>);
 struct RouteRates {
     /// Host and path.
     route: String,
-    limiters: Vec<Arc<RateLimiter>>,
+    rates: Rates,
+}
+
+/// Rate limits that routes can share.
+#[derive(Debug, Clone)]
+pub(crate) struct Rates {
+    pub(crate) limiters: Vec<Arc<RateLimiter>>,
+    /// Networks whose addresses are not counted.
+    pub(crate) exempt_networks: Arc<[IpNet]>,
 }
 
 impl RateLimits {
     /// Creates the limits of the route with this host and path.
-    pub(crate) fn new(limiters: Vec<Arc<RateLimiter>>, host: &str, path: &str) -> Self {
-        let is_empty = limiters.is_empty();
-        let rates = || Arc::new(RouteRates { route: format!("{host}{path}"), limiters });
-        Self((!is_empty).then(rates))
+    pub(crate) fn new(rates: Rates, host: &str, path: &str) -> Self {
+        let is_empty = rates.limiters.is_empty();
+        Self((!is_empty).then(|| Arc::new(RouteRates { route: format!("{host}{path}"), rates })))
     }
 
     /// Separates the limits of all requests from those of admitted ones: a caller that is rejected must not use up the
     /// requests of a route, nor create entries of certificates.
     pub(in crate::routing) fn into_before_and_after_admission(self) -> (Self, Self) {
-        let Some(rates) = self.0 else { return Default::default() };
+        let Some(route) = self.0 else { return Default::default() };
+        let Rates { limiters, exempt_networks } = &route.rates;
         let is_before = |limiter: &Arc<RateLimiter>| limiter.by == RateLimitKey::Address;
-        let (before, after) = rates.limiters.iter().cloned().partition(is_before);
-        let part = |limiters| Self::new(limiters, "", &rates.route);
+        let (before, after) = limiters.iter().cloned().partition(is_before);
+        let part = |limiters| {
+            let rates = Rates { limiters, exempt_networks: exempt_networks.clone() };
+            Self::new(rates, "", &route.route)
+        };
         (part(before), part(after))
     }
 }
 
 impl RouteRates {
     fn check(&self, extensions: &Extensions) -> Result<(), ForwardError> {
-        for limiter in &self.limiters {
+        for limiter in &self.rates.limiters {
             let checked = match limiter.by {
                 RateLimitKey::Address => {
                     let unknown = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-                    limiter.check_address(remote_addr(extensions).map_or(unknown, |remote| remote.ip()))
+                    let address =
+                        remote_addr(extensions).map_or(unknown, |remote| remote.ip()).to_canonical();
+                    let is_exempt =
+                        self.rates.exempt_networks.iter().any(|network| network.contains(&address));
+                    if is_exempt { Ok(()) } else { limiter.check_address(address) }
                 }
                 RateLimitKey::Certificate => match admitted(extensions) {
                     Some(certificate) => limiter.check(certificate.sha256_thumbprint()),

@@ -13,18 +13,21 @@ use governor::{
     middleware::NoOpMiddleware,
 };
 
-use super::table::KeyTable;
+use super::table::{Key, KeyTable};
 use crate::config::{RateLimit, RateLimitKey};
 
 /// Bits of an IPv6 address that one caller controls: the interface identifier of its /64 network.
 const INTERFACE_BITS: u128 = u64::MAX as u128;
+
+/// Bits of an IPv6 address that one site controls: 65,536 networks, as many as a table counts by default.
+const SITE_BITS: u128 = (1 << 80) - 1;
 
 /// A rate limit with the counts of its keys, which routes and configurations share.
 pub(crate) struct RateLimiter<C: Clock = MonotonicClock> {
     pub(super) by: RateLimitKey,
     /// Keys are stored as keyed hashes, so that entries are small and callers cannot choose where they are stored.
     hasher: RandomState,
-    limiter: governor::RateLimiter<u64, KeyTable, C, NoOpMiddleware<C::Instant>>,
+    limiter: governor::RateLimiter<Key, KeyTable, C, NoOpMiddleware<C::Instant>>,
 }
 
 impl RateLimiter {
@@ -43,7 +46,8 @@ impl<C: Clock> RateLimiter<C> {
         Self { by: limit.by, hasher: RandomState::new(), limiter }
     }
 
-    /// Counts a request of the caller at this address.
+    /// Counts a request of the caller at this address. If the table is full, the /48 network of an IPv6 address has one
+    /// count.
     ///
     /// # Errors
     ///
@@ -51,7 +55,11 @@ impl<C: Clock> RateLimiter<C> {
     pub(super) fn check_address(&self, address: IpAddr) -> Result<(), Duration> {
         match address.to_canonical() {
             IpAddr::V4(address) => self.check(address),
-            IpAddr::V6(address) => self.check(Ipv6Addr::from_bits(address.to_bits() & !INTERFACE_BITS)),
+            IpAddr::V6(address) => {
+                let network = |host_bits: u128| Ipv6Addr::from_bits(address.to_bits() & !host_bits);
+                let own = self.hasher.hash_one(network(INTERFACE_BITS));
+                self.check_key(Key { own, group: self.hasher.hash_one(network(SITE_BITS)) })
+            }
         }
     }
 
@@ -61,9 +69,12 @@ impl<C: Clock> RateLimiter<C> {
     ///
     /// The time until the next request with the key is allowed, if this one is over the rate.
     pub(super) fn check(&self, key: impl Hash) -> Result<(), Duration> {
-        self.limiter
-            .check_key(&self.hasher.hash_one(key))
-            .map_err(|not_until| not_until.wait_time_from(self.limiter.clock().now()))
+        let own = self.hasher.hash_one(key);
+        self.check_key(Key { own, group: own })
+    }
+
+    fn check_key(&self, key: Key) -> Result<(), Duration> {
+        self.limiter.check_key(&key).map_err(|not_until| not_until.wait_time_from(self.limiter.clock().now()))
     }
 }
 
@@ -144,6 +155,16 @@ mod tests {
             assert_eq!((limiter.check(key), limiter.check(key)), (Ok(()), Ok(())), "{key} has its own count");
         }
         assert!(limiter.check("f").is_err());
+    }
+
+    #[test]
+    fn site_with_more_networks_than_the_table_delays_no_other() {
+        let (limiter, _clock) = limiter(1, 60, 16);
+        let check = |address: String| limiter.check_address(address.parse().unwrap()).is_ok();
+        let allowed = (0..1_000).filter(|network| check(format!("2001:db8:0:{network:x}::1"))).count();
+        assert_eq!(allowed, 14 + 1, "the networks of the table, and one request of the site");
+        assert!(check("2001:db8:1::1".to_owned()), "another site");
+        assert!(!check("2001:db8:1:1::1".to_owned()), "has one count");
     }
 
     #[test]

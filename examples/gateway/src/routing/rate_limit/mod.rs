@@ -5,4 +5,7 @@ mod limiter;
 mod table;
 
 pub(super) use self::layer::RateLimited;
-pub(crate) use self::{layer::RateLimits, limiter::RateLimiter};
+pub(crate) use self::{
+    layer::{RateLimits, Rates},
+    limiter::RateLimiter,
+};

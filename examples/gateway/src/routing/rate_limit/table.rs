@@ -14,16 +14,31 @@ use governor::{
 /// Keys under one lock: as few as are removed without a noticeable delay of other requests.
 const KEYS_PER_SHARD: usize = 1_024;
 
-/// States of a bounded number of keys, and one state that all further keys share.
+/// The part of a table for groups of keys: an eighth.
+const GROUPS: usize = 8;
+
+/// A counted key, and the group in which it is counted if the table is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) own: u64,
+    pub(super) group: u64,
+}
+
+/// States of a bounded number of keys, of groups of further keys, and one state that all keys beyond share.
 ///
 /// The state of a key is its theoretical arrival time. From this time on the key has its whole burst, like a key without
 /// a state: it is stale. Stale keys are removed when their shard is full.
 pub(super) struct KeyTable {
+    keys: Shards,
+    groups: Shards,
+    /// State of the keys whose group does not fit.
+    overflow: InMemoryState,
+}
+
+struct Shards {
     shards: Vec<Mutex<Shard>>,
     /// Maximum number of keys of one shard.
     max_keys: usize,
-    /// State of the keys that do not fit.
-    overflow: InMemoryState,
     /// Time in which one request is replenished.
     interval: Nanos,
 }
@@ -37,15 +52,36 @@ struct Shard {
 }
 
 impl KeyTable {
-    /// Creates a table of at most `max_keys` keys. `interval` is the time in which one request is replenished.
+    /// Creates a table of at most `max_keys` keys and groups. `interval` is the time in which one request is replenished.
     pub(super) fn new(max_keys: usize, interval: Duration) -> Self {
-        let shards = max_keys.div_ceil(KEYS_PER_SHARD).max(1);
+        let groups = max_keys / GROUPS;
         Self {
-            shards: (0..shards).map(|_| Mutex::default()).collect(),
-            max_keys: max_keys / shards,
+            keys: Shards::new(max_keys - groups, interval.into()),
+            groups: Shards::new(groups, interval.into()),
             overflow: InMemoryState::default(),
-            interval: interval.into(),
         }
+    }
+}
+
+impl StateStore for KeyTable {
+    type Key = Key;
+
+    fn measure_and_replace<T, F, E>(&self, key: &Key, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let measured = self.keys.measure_and_replace(key.own, &decide);
+        measured
+            .or_else(|| self.groups.measure_and_replace(key.group, &decide))
+            .unwrap_or_else(|| self.overflow.measure_and_replace(&NotKeyed::NonKey, decide))
+    }
+}
+
+impl Shards {
+    fn new(max_keys: usize, interval: Nanos) -> Self {
+        let shards = max_keys.div_ceil(KEYS_PER_SHARD).max(1);
+        let empty = (0..shards).map(|_| Mutex::default()).collect();
+        Self { shards: empty, max_keys: max_keys / shards, interval }
     }
 
     fn shard(&self, key: u64) -> Option<MutexGuard<'_, Shard>> {
@@ -53,29 +89,29 @@ impl KeyTable {
         let index = usize::try_from(key % self.shards.len() as u64).ok()?;
         Some(self.shards.get(index)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-impl StateStore for KeyTable {
-    type Key = u64;
-
-    fn measure_and_replace<T, F, E>(&self, key: &u64, decide: F) -> Result<T, E>
+    /// Replaces the state of a key. None: it has none, and there is no room for it.
+    fn measure_and_replace<T, F, E>(&self, key: u64, decide: F) -> Option<Result<T, E>>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        if let Some(mut shard) = self.shard(*key) {
-            if let Some(arrival) = shard.keys.get_mut(key) {
-                let (allowed, next) = decide(Some(*arrival))?;
+        let mut shard = self.shard(key)?;
+        if let Some(arrival) = shard.keys.get_mut(&key) {
+            return Some(decide(Some(*arrival)).map(|(allowed, next)| {
                 *arrival = next;
-                return Ok(allowed);
-            }
-            // A key without a state is allowed, and its next arrival is one interval from now.
-            let (allowed, next) = decide(None)?;
-            if shard.has_room(self.max_keys, next.saturating_sub(self.interval)) {
-                shard.insert(*key, next);
-                return Ok(allowed);
-            }
+                allowed
+            }));
         }
-        self.overflow.measure_and_replace(&NotKeyed::NonKey, decide)
+        // A key without a state is allowed, and its next arrival is one interval from now.
+        let (allowed, next) = match decide(None) {
+            Ok(decided) => decided,
+            Err(error) => return Some(Err(error)),
+        };
+        let has_room = shard.has_room(self.max_keys, next.saturating_sub(self.interval));
+        has_room.then(|| {
+            shard.insert(key, next);
+            Ok(allowed)
+        })
     }
 }
 
@@ -103,17 +139,22 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// Records a request at this second; returns the state that it found.
+    /// Records a request with a key of its own group at this second; returns the state that it found.
     fn record(table: &KeyTable, key: u64, second: u64) -> Option<Nanos> {
+        record_of_group(table, key, key, second)
+    }
+
+    fn record_of_group(table: &KeyTable, own: u64, group: u64, second: u64) -> Option<Nanos> {
         let now = Nanos::from(second * SECOND);
         let decide = |arrival: Option<Nanos>| {
             Ok::<_, Infallible>((arrival, arrival.unwrap_or(now).max(now) + Nanos::from(SECOND)))
         };
-        table.measure_and_replace(&key, decide).unwrap()
+        table.measure_and_replace(&Key { own, group }, decide).unwrap()
     }
 
     fn keys(table: &KeyTable) -> usize {
-        table.shards.iter().map(|shard| shard.lock().unwrap().keys.len()).sum()
+        let shards = table.keys.shards.iter().chain(&table.groups.shards);
+        shards.map(|shard| shard.lock().unwrap().keys.len()).sum()
     }
 
     #[test]
@@ -126,6 +167,21 @@ mod tests {
             let count = keys(&table);
             assert!(count <= max_keys && count >= max_keys - max_keys / 100, "{max_keys}: {count}");
         }
+    }
+
+    #[test]
+    fn keys_beyond_the_maximum_share_the_state_of_their_group() {
+        let table = KeyTable::new(16, Duration::from_secs(1));
+        for key in 0..14 {
+            assert_eq!(record_of_group(&table, key, 100, 1), None, "{key}");
+        }
+        assert_eq!(record_of_group(&table, 14, 100, 1), None, "the group has no state yet");
+        assert_eq!(record_of_group(&table, 15, 100, 1), Some(Nanos::from(2 * SECOND)), "14 and 15 share it");
+        assert_eq!(record_of_group(&table, 16, 200, 1), None, "another group");
+        assert_eq!(record_of_group(&table, 17, 300, 1), None, "a group that does not fit");
+        assert_eq!(record_of_group(&table, 18, 400, 1), Some(Nanos::from(2 * SECOND)), "the overflow");
+        assert_eq!(record_of_group(&table, 16, 200, 1), Some(Nanos::from(2 * SECOND)), "the state of 200");
+        assert_eq!(keys(&table), 16);
     }
 
     #[test]

@@ -142,6 +142,26 @@ fn per_hour(requests: u32, by: &str) -> String {
 }
 
 #[tokio::test]
+async fn exempt_address_is_counted_by_route_and_not_by_address() {
+    let limits = |exempt: &str| format!("rate_limit = {}\n{exempt}", per_hour(1, "address"));
+    let route = format!("limits.rate_limit = [{}, {}]", per_hour(1, "address"), per_hour(3, "route"));
+    let world = World::start(&limits("exempt_networks = [\"127.0.0.1/32\"]"), &route).await;
+    let (exempt, other) = (http1(ONE, Some("first")), http2(TWO, Some("first")));
+    for expected in [200, 200, 200, 429] {
+        assert_eq!(world.status(&exempt, "/partners").await, expected);
+    }
+    for (caller, expected) in [(&exempt, [200, 200, 200]), (&other, [200, 429, 429])] {
+        for expected in expected {
+            assert_eq!(world.status(caller, "/open").await, expected);
+        }
+    }
+    world.reload(&limits(""), &route);
+    assert_eq!(world.status(&exempt, "/open").await, 200);
+    assert_eq!(world.status(&exempt, "/open").await, 429);
+    assert_eq!(world.status(&other, "/open").await, 429, "counts continue");
+}
+
+#[tokio::test]
 async fn address_has_one_rate_over_all_routes_and_protocols() {
     let world = World::start(&format!("rate_limit = {}", per_hour(3, "address")), "").await;
     assert_eq!(world.status(&http1(ONE, None), "/open").await, 200);
