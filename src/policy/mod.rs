@@ -38,6 +38,10 @@ mod builder;
 mod certificate_set;
 #[cfg(feature = "trust")]
 mod chain;
+#[cfg(feature = "trust")]
+mod chain_requirements;
+#[cfg(feature = "trust")]
+mod crl;
 mod dns_name;
 mod error;
 mod explanation;
@@ -45,6 +49,8 @@ mod explanation;
 mod issuer_pins;
 mod matcher;
 mod name_pattern;
+#[cfg(feature = "trust")]
+mod path;
 mod rejection;
 mod rejection_kind;
 mod rule;
@@ -70,8 +76,6 @@ use crate::{
 pub(crate) use self::chain::ChainVerdict;
 #[cfg(feature = "trust")]
 use self::issuer_pins::IssuerPins;
-#[cfg(feature = "trust")]
-pub use self::trust::{TrustAnchors, TrustError};
 use self::verdict_cache::VerdictCache;
 pub use self::{
     answer::Answer,
@@ -85,6 +89,12 @@ pub use self::{
     rejection_kind::RejectionKind,
     rule::Rule,
     verification::Verification,
+};
+#[cfg(feature = "trust")]
+pub use self::{
+    chain_requirements::{ChainRequirements, ChainRequirementsError, SignatureAlgorithm},
+    crl::{Revocation, RevocationList, RevocationListError, RevocationMode},
+    trust::{TrustAnchors, TrustError},
 };
 
 /// Rules that decide whether a certificate is admitted. See the [module](self) for when a caller passes.

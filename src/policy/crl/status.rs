@@ -1,0 +1,1 @@
+//! Revocation status of a certificate.
