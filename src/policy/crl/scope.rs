@@ -117,7 +117,7 @@ impl Points {
     pub(super) fn read(value: Option<&[u8]>, issuer: &DistinguishedName) -> Option<Self> {
         let own = PointName::Directory(issuer.clone());
         let mut points = Vec::new();
-        let mut reader = value.map_or(Some(Reader::new(&[])), der::sequence)?;
+        let mut reader = value.map_or_else(|| Some(Reader::new(&[])), der::sequence)?;
         while !reader.is_empty() {
             if points.len() == MAX_POINTS {
                 return None;

@@ -1,4 +1,4 @@
-use std::cell::Cell;
+use std::{cell::Cell, slice::from_ref};
 
 use rcgen::KeyPair;
 
@@ -59,7 +59,7 @@ fn listed_certificate_is_revoked_and_another_is_good_until_the_next_update() {
     let ca = Ca::new("CN=CA");
     let list = ca.list(&ca.crl(1).revoke(&[7]));
     let at =
-        |now: i64, serial: u8| Case { now, ..Case::new(&ca, serial) }.status(std::slice::from_ref(&list));
+        |now: i64, serial: u8| Case { now, ..Case::new(&ca, serial) }.status(from_ref(&list));
     let early = unknown(Why::NotYetValid(Timestamp::from_unix(NOON)));
     let overdue = unknown(Why::Overdue(Timestamp::from_unix(FEBRUARY)));
     for (case, now, other) in [
@@ -85,9 +85,9 @@ fn list_counts_only_with_a_key_of_its_issuer_that_may_sign_it() {
     assert_eq!(case.status(&[forged]), unknown(Why::Signature));
     let list = ca.list(&crl);
     let issuer = Issuer { may_sign_crls: false, ..ca.issuer() };
-    assert_eq!(case.status_by(&issuer, &[list.clone()]), unknown(Why::KeyUsage));
+    assert_eq!(case.status_by(&issuer, from_ref(&list)), unknown(Why::KeyUsage));
     assert!(!list.is_verified());
-    assert_eq!(case.status(&[list.clone()]), Status::Revoked);
+    assert_eq!(case.status(from_ref(&list)), Status::Revoked);
     assert!(list.is_verified());
 }
 
@@ -158,7 +158,7 @@ fn newest_list_of_a_series_counts() {
     let users = ca.list(&ca.crl(9).issuing_point(&[0x81, 1, 0xff]));
     for (case, lists, expected) in [
         ("newer", vec![held.clone(), released.clone()], good()),
-        ("newer first", vec![released.clone(), held.clone()], good()),
+        ("newer first", vec![released, held.clone()], good()),
         ("from the future", vec![held.clone(), future], Status::Revoked),
         ("by another key", vec![held.clone(), forged], Status::Revoked),
         ("of another scope", vec![held, users], Status::Revoked),
@@ -259,7 +259,7 @@ fn list_covers_the_certificates_and_distribution_points_of_its_scope() {
         let crl = if scope.is_empty() { ca.crl(1) } else { ca.crl(1).issuing_point(&scope) };
         let list = ca.list(&crl.revoke(&[7]));
         let case_of = |serial| Case { is_ca, points: points.clone(), ..Case::new(&ca, serial) };
-        assert_eq!(case_of(8).status(&[list.clone()]), expected, "{case}");
+        assert_eq!(case_of(8).status(from_ref(&list)), expected, "{case}");
         // The serial numbers of attribute certificates are others.
         let listed = if scope.first() == Some(&0x85) { outside() } else { Status::Revoked };
         assert_eq!(case_of(7).status(&[list]), listed, "{case}, listed");
@@ -306,7 +306,7 @@ fn status_is_known_only_if_all_reasons_are_covered() {
         points: points(&[[&*uri, &[0x81], &reasons[1..]].concat()]),
         ..Case::new(&ca, 8)
     };
-    assert_eq!(some(&compromise).status(&[named.clone()]), unknown(SomeReasons));
-    assert_eq!(some(&all).status(&[named.clone()]), good());
+    assert_eq!(some(&compromise).status(from_ref(&named)), unknown(SomeReasons));
+    assert_eq!(some(&all).status(from_ref(&named)), good());
     assert_eq!(some(&compromise).status(&[named, list(1, &others, february)]), good());
 }
