@@ -19,7 +19,7 @@ macro_rules! keys {
     ($name:literal, $rejected:expr) => {
         keys!(
             $name, $rejected,
-            NotCaptured Missing Unreadable NotYetValid Expired NotTrusted WrongPurpose KeyUsage ExpiredCa Issuer Subject
+            NotCaptured Missing Unreadable NotYetValid Expired NotTrusted WrongPurpose KeyUsage ExpiredCa Revoked RevocationUnknown Issuer Subject
             CommonName OrganizationalUnit Organization Country DnsName Thumbprint Serial Uri SpiffeId Email IpAddress ExtendedKeyUsage Key SpkiPin IssuerThumbprint
             NotMember Excluded Custom NotAuthorized AuthorizationUnavailable AuthorizationTimeout AuthorizationPanicked Document
             Undecidable

@@ -33,11 +33,17 @@
 //! # }
 //! ```
 
+#[cfg(feature = "trust")]
+mod accepted_chains;
 mod answer;
 mod builder;
 mod certificate_set;
 #[cfg(feature = "trust")]
 mod chain;
+#[cfg(feature = "trust")]
+mod chain_requirements;
+#[cfg(feature = "trust")]
+mod crl;
 mod dns_name;
 mod error;
 mod explanation;
@@ -45,6 +51,8 @@ mod explanation;
 mod issuer_pins;
 mod matcher;
 mod name_pattern;
+#[cfg(feature = "trust")]
+mod path;
 mod rejection;
 mod rejection_kind;
 mod rule;
@@ -56,6 +64,8 @@ mod tests;
 mod thumbprint_set;
 #[cfg(feature = "trust")]
 mod trust;
+#[cfg(feature = "trust")]
+mod trust_error;
 mod verdict_cache;
 mod verification;
 
@@ -66,12 +76,10 @@ use crate::{
     generation::Generation,
 };
 
-#[cfg(all(feature = "trust", feature = "acceptor"))]
+#[cfg(feature = "trust")]
 pub(crate) use self::chain::ChainVerdict;
 #[cfg(feature = "trust")]
 use self::issuer_pins::IssuerPins;
-#[cfg(feature = "trust")]
-pub use self::trust::{TrustAnchors, TrustError};
 use self::verdict_cache::VerdictCache;
 pub use self::{
     answer::Answer,
@@ -85,6 +93,16 @@ pub use self::{
     rejection_kind::RejectionKind,
     rule::Rule,
     verification::Verification,
+};
+#[cfg(feature = "trust")]
+pub use self::{
+    chain_requirements::{ChainRequirements, ChainRequirementsError, SignatureAlgorithm},
+    crl::{
+        ReplacementError, Revocation, RevocationList, RevocationListError, RevocationListLimitation,
+        RevocationMode,
+    },
+    trust::TrustAnchors,
+    trust_error::TrustError,
 };
 
 /// Rules that decide whether a certificate is admitted. See the [module](self) for when a caller passes.

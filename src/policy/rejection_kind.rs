@@ -29,6 +29,10 @@ pub enum RejectionKind {
     KeyUsage,
     /// A chain exists, but its root has expired or is not valid yet.
     ExpiredCa,
+    /// A certificate of the chain is revoked.
+    Revoked,
+    /// The revocation status of a certificate of the chain is unknown.
+    RevocationUnknown,
     /// The issuer is not on the list.
     Issuer,
     /// The subject is not on the list.
@@ -96,6 +100,8 @@ impl RejectionKind {
             Self::WrongPurpose => "wrong_purpose",
             Self::KeyUsage => "key_usage",
             Self::ExpiredCa => "expired_ca",
+            Self::Revoked => "revoked",
+            Self::RevocationUnknown => "revocation_unknown",
             Self::Issuer => "issuer",
             Self::Subject => "subject",
             Self::CommonName => "common_name",
@@ -138,6 +144,8 @@ impl RejectionKind {
             Self::ExpiredCa => {
                 "the CA at the end of the client certificate's chain has expired or is not valid yet"
             }
+            Self::Revoked => "a certificate of the client certificate's chain is revoked",
+            Self::RevocationUnknown => "the revocation status of the client certificate's chain is unknown",
             Self::Issuer => "the client certificate's issuer is not allowed",
             Self::Subject => "the client certificate's subject is not allowed",
             Self::CommonName => "the client certificate's common name is not allowed",
