@@ -24,6 +24,12 @@ pub(super) struct CallerConnection {
     pub(super) presented: Presented,
 }
 
+/// gRPC response that can end before its service ends it.
+pub(super) trait GrpcResponse: Send + Sync {
+    /// Drops the body, and ends the response with the status PERMISSION_DENIED once earlier messages are sent.
+    fn deny(&self);
+}
+
 /// Admission of one request in flight.
 pub(super) struct RequestAdmission {
     is_admitted: AtomicBool,
@@ -34,6 +40,10 @@ pub(super) struct RequestAdmission {
     is_over: AtomicBool,
     /// None: HTTP/1.1, where the connection serves one request.
     stream: Option<StreamTask>,
+    /// The response, if it is gRPC.
+    response: OnceLock<Weak<dyn GrpcResponse>>,
+    /// True once the response ends with a status.
+    is_denied: AtomicBool,
     /// This admission, for the list of those that are judged again.
     this: Weak<Self>,
 }
@@ -47,6 +57,8 @@ impl RequestAdmission {
             rechecks: Default::default(),
             is_over: AtomicBool::new(false),
             stream: StreamTask::current(),
+            response: OnceLock::new(),
+            is_denied: AtomicBool::new(false),
             this: this.clone(),
         })
     }
@@ -59,12 +71,29 @@ impl RequestAdmission {
         }
     }
 
+    /// Sets the gRPC response of the request.
+    pub(super) fn set_response(&self, response: Weak<dyn GrpcResponse>) {
+        // Cannot fail: a request has one response.
+        let _ = self.response.set(response);
+    }
+
     /// Judges the request again, and cuts it if it is not admitted any more.
     pub(super) fn recheck(&self) {
         let CallerConnection { state, presented, .. } = &*self.connection;
-        if self.is_over.load(Ordering::Relaxed) || is_admitted(&self.rechecks(), presented, state) {
+        if self.is_over.load(Ordering::Relaxed) {
             return;
         }
+        if !self.is_denied.load(Ordering::Relaxed) {
+            if is_admitted(&self.rechecks(), presented, state) {
+                return;
+            }
+            if let Some(response) = self.response.get().and_then(Weak::upgrade) {
+                self.is_denied.store(true, Ordering::Relaxed);
+                response.deny();
+                return;
+            }
+        }
+        // Also a gRPC response whose caller has not read its status.
         self.is_over.store(true, Ordering::Relaxed);
         match &self.stream {
             Some(stream) => stream.reset(),

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -16,7 +16,7 @@ use crate::{
     request::{captured::observe_admission, is_grpc_type},
     serve::{
         ReleasedOnClose,
-        admission::{CallerConnection, RequestAdmission},
+        admission::{CallerConnection, GrpcResponse, RequestAdmission},
         flush::Flush,
     },
 };
@@ -54,6 +54,13 @@ impl InFlight {
         self.activity.switch_to_tunnel(value);
         if let Some(admission) = &self.admission {
             admission.watch_tunnel();
+        }
+    }
+
+    /// Sets the gRPC response of the request.
+    pub(in crate::serve) fn set_grpc_response(&self, response: Weak<dyn GrpcResponse>) {
+        if let Some(admission) = &self.admission {
+            admission.set_response(response);
         }
     }
 
