@@ -152,13 +152,16 @@ impl Admission {
         let now = self.clock.now();
         if self.policy.is_admitted(&captured.presented, now) {
             captured.verdict = Verdict::Admitted(Verification::Proven);
-            captured.report_proven();
+            if let Some(AdmissionObserver(observer)) = &captured.admission {
+                observer.admitted();
+                self.recheck_in_flight(&**observer);
+            }
         } else {
             let verification = self.policy.evaluate(&captured.presented, now)?;
             captured.record(Verdict::Admitted(verification));
-        }
-        if let Some(AdmissionObserver(observer)) = &captured.admission {
-            self.recheck_in_flight(&**observer);
+            if let Some(AdmissionObserver(observer)) = &captured.admission {
+                self.recheck_in_flight(&**observer);
+            }
         }
         Ok(())
     }

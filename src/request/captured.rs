@@ -21,18 +21,13 @@ pub(crate) struct Captured {
 }
 
 impl Captured {
-    /// Records a verdict, unless an outer layer recorded a greater one.
+    /// Records a verdict, unless an outer layer recorded a greater one. Reports an admission that is proven to its
+    /// observer: any caller can have a certificate that is not.
     pub(crate) fn record(&mut self, verdict: Verdict) {
         self.verdict = self.verdict.max(verdict);
-        if verdict == Verdict::Admitted(Verification::Proven) {
-            self.report_proven();
-        }
-    }
-
-    /// Reports an admission that is proven to its observer. Any caller can have a certificate that is not.
-    #[inline]
-    pub(crate) fn report_proven(&self) {
-        if let Some(AdmissionObserver(observer)) = &self.admission {
+        if verdict == Verdict::Admitted(Verification::Proven)
+            && let Some(AdmissionObserver(observer)) = &self.admission
+        {
             observer.admitted();
         }
     }
