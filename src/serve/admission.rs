@@ -1,7 +1,7 @@
 //! Admissions of requests, as the layers of the service record them.
 
 use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError, Weak,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -34,8 +34,10 @@ pub(super) trait GrpcResponse: Send + Sync {
 pub(super) struct RequestAdmission {
     is_admitted: AtomicBool,
     connection: Arc<CallerConnection>,
-    /// Judge the request again: of the first layer, and of further ones.
-    rechecks: (OnceLock<Arc<dyn Recheck>>, Mutex<Vec<Arc<dyn Recheck>>>),
+    /// Judges the request again.
+    recheck: OnceLock<Arc<dyn Recheck>>,
+    /// The same, of further layers.
+    further_rechecks: Mutex<Vec<Arc<dyn Recheck>>>,
     /// True once the request has ended or was cut.
     is_over: AtomicBool,
     /// None: HTTP/1.1, where the connection serves one request.
@@ -54,7 +56,8 @@ impl RequestAdmission {
         Arc::new_cyclic(|this| Self {
             is_admitted: AtomicBool::new(false),
             connection,
-            rechecks: Default::default(),
+            recheck: OnceLock::new(),
+            further_rechecks: Mutex::default(),
             is_over: AtomicBool::new(false),
             stream: StreamTask::current(),
             response: OnceLock::new(),
@@ -124,9 +127,11 @@ impl RequestAdmission {
     }
 
     fn rechecks(&self) -> Vec<Arc<dyn Recheck>> {
-        let (first, further) = &self.rechecks;
-        let further = further.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get().into_iter().chain(further.iter()).cloned().collect()
+        self.recheck.get().into_iter().chain(self.further_rechecks().iter()).cloned().collect()
+    }
+
+    fn further_rechecks(&self) -> MutexGuard<'_, Vec<Arc<dyn Recheck>>> {
+        self.further_rechecks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,10 +148,9 @@ impl OnAdmission for RequestAdmission {
     }
 
     fn recheck_by(&self, recheck: Arc<dyn Recheck>) {
-        let (first, further) = &self.rechecks;
-        match first.set(recheck) {
+        match self.recheck.set(recheck) {
             Ok(()) => self.connection.activity.rechecks_begin(self.this.clone()),
-            Err(recheck) => further.lock().unwrap_or_else(PoisonError::into_inner).push(recheck),
+            Err(recheck) => self.further_rechecks().push(recheck),
         }
     }
 }

@@ -226,3 +226,50 @@ async fn requests_in_flight_of_a_removed_route_are_cut() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn requests_in_flight_of_a_document_that_loses_its_guard_are_cut() {
+    let document = |elements: &str| format!("<policies><inbound><base />{elements}</inbound></policies>");
+    let guarded = document("<validate-client-certificate validate-revocation=\"false\" />");
+    let routes = routes("{ policy = \"policy.xml\", trust = \"partners\" }");
+    let world = World::start_with(&routes, &[("policy.xml", &guarded)]).await;
+    let partner = world.partner();
+    assert_cut_and_finished(world, &partner, "document", async |world| {
+        world.reload(|| replace(&world.file("policy.xml"), document("")));
+        Instant::now()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_in_flight_of_a_deleted_api_are_cut_unless_apis_finish() {
+    for (setting, is_cut) in [("", true), ("on_revoked = \"finish\"", false)] {
+        let apis = format!("[apis]\ntrust = \"partners\"\n{setting}\n");
+        let mut world = World::start(&(apis + &routes("{ in_store = true }"))).await;
+        let partner = world.partner();
+        world.add_to_store("partner", &partner).await;
+        let api = serde_json::json!({ "properties": {
+            "displayName": "orders",
+            "path": "orders",
+            "serviceUrl": format!("https://localhost:{}", world.upstream.address.port()),
+            "protocols": ["https"],
+        } });
+        assert_eq!(world.manage(Method::PUT, "/apis/orders", api.to_string()).await, 201);
+        let requests = LongRequests::start(&world, &partner, "/orders").await;
+        let others = LongRequests::start(&world, &partner, "/cut").await;
+        let from = world.running.lines();
+        assert_eq!(world.manage(Method::DELETE, "/apis/orders", String::new()).await, 204);
+        if is_cut {
+            for _ in 0..COUNT {
+                let path = world.upstream.end().await;
+                assert!(!path.starts_with("/cut/"), "{path}");
+            }
+            world.running.logged(from, "reason=\"no_route\"");
+        } else {
+            assert_eq!(world.manage(Method::DELETE, "/certificates/partner", String::new()).await, 200);
+            others.assert_cut(&mut world).await;
+            world.upstream.release();
+            requests.assert_finished().await;
+        }
+    }
+}

@@ -66,6 +66,11 @@ pub(super) struct World {
 impl World {
     /// `routes` is TOML. UPSTREAM is replaced by the upstream's URL.
     pub(super) async fn start(routes: &str) -> Self {
+        Self::start_with(routes, &[]).await
+    }
+
+    /// The same with further files.
+    pub(super) async fn start_with(routes: &str, files: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
         let (servers, partners) = (Authority::root("Server CA"), Authority::root("Partner CA"));
         let (identities, steady) = (Authority::root("Identity CA"), Authority::root("Steady CA"));
@@ -84,6 +89,9 @@ impl World {
             ("management.token", TOKEN.to_owned()),
             ("gateway.toml", text.clone()),
         ] {
+            fs::write(folder.path().join(name), contents).unwrap();
+        }
+        for (name, contents) in files {
             fs::write(folder.path().join(name), contents).unwrap();
         }
         write_identity(&folder.path().join("orders"), &identities.issue(&Leaf::client("orders")));
