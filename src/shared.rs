@@ -15,8 +15,8 @@ use crate::generation::Generation;
 /// A value that can be replaced while requests are served.
 ///
 /// Clones share the value: keep one, give another to the layer, client or listener. Every request that starts after
-/// [`replace`](Self::replace) returns uses the new value, also on connections that are already open; requests in flight
-/// finish with the old one. Reading takes no lock.
+/// [`replace`](Self::replace) returns uses the new value, also on connections that are already open. Requests in
+/// flight finish with the old one, except that `serve` cuts those that the new policy would reject. Reading takes no lock.
 ///
 /// | value | used by |
 /// |---|---|

@@ -14,8 +14,6 @@ use std::{
 use atomic_waker::AtomicWaker;
 use tokio::time::Instant;
 
-use crate::request::captured::OnAdmission;
-
 /// Reason for which a listener closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -26,6 +24,9 @@ pub(crate) enum Closing {
     Drained = 2,
     /// It was silent for too long.
     Silent = 3,
+    /// Its caller is not admitted any more.
+    #[cfg(feature = "serve")]
+    Revoked = 4,
 }
 
 /// Occupancy of an HTTP connection.
@@ -99,7 +100,7 @@ impl ConnectionState {
         }
     }
 
-    pub(super) fn remote(&self) -> SocketAddr {
+    pub(crate) fn remote(&self) -> SocketAddr {
         self.remote
     }
 
@@ -125,6 +126,14 @@ impl ConnectionState {
     /// Returns true if a layer has admitted a request of this connection.
     pub(super) fn is_admitted(&self) -> bool {
         self.is_admitted.load(Ordering::Relaxed)
+    }
+
+    /// Records that a layer has admitted a request of this connection.
+    #[cfg(feature = "serve")]
+    pub(crate) fn admitted(&self) {
+        if !self.is_admitted() {
+            self.is_admitted.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Counts bytes that the socket has read or written.
@@ -185,6 +194,8 @@ impl ConnectionState {
             1 => Some(Closing::Evicted),
             2 => Some(Closing::Drained),
             3 => Some(Closing::Silent),
+            #[cfg(feature = "serve")]
+            4 => Some(Closing::Revoked),
             _ => None,
         }
     }
@@ -197,20 +208,18 @@ impl ConnectionState {
 
     /// Returns the error of all operations of a closed socket.
     pub(super) fn error(&self) -> Option<io::Error> {
-        let message = match self.closing()? {
+        let closing = self.closing()?;
+        #[cfg(feature = "serve")]
+        if closing == Closing::Revoked {
+            let message = "connection closed: its caller is not admitted any more";
+            return Some(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+        let message = match closing {
             Closing::Evicted => "connection closed: other callers need its place",
             Closing::Drained => "connection closed: the listener has been drained",
-            Closing::Silent => "connection closed: it was silent for too long",
+            _ => "connection closed: it was silent for too long",
         };
         Some(io::Error::new(io::ErrorKind::ConnectionAborted, message))
-    }
-}
-
-impl OnAdmission for ConnectionState {
-    fn admitted(&self) {
-        if !self.is_admitted() {
-            self.is_admitted.store(true, Ordering::Relaxed);
-        }
     }
 }
 

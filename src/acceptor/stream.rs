@@ -73,8 +73,11 @@ impl MtlsStream {
         self.tls.get_ref().0.state()
     }
 
-    #[cfg_attr(not(any(feature = "axum", feature = "tonic")), expect(dead_code, reason = "for adapters"))]
-    pub(super) fn presented(&self) -> &Presented {
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "serve", feature = "tonic")),
+        expect(dead_code, reason = "for adapters and the server")
+    )]
+    pub(crate) fn presented(&self) -> &Presented {
         &self.presented
     }
 

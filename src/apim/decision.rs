@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use hyper::ext::ReasonPhrase;
 
 use super::{backend::ChosenIdentity, error::Position, headers::ResponseChange};
-use crate::policy::Verification;
+use crate::policy::{RejectionKind, Verification};
 
 /// The decision of a document about one request.
 ///
@@ -93,6 +93,19 @@ pub struct DocumentResponse {
 
 /// The code of the response to a certificate that cannot be read.
 pub(crate) const UNREADABLE: &str = "ClientCertificateUnreadable";
+
+/// Returns the kind of a rejection with this reason code.
+pub(crate) fn rejection_kind(code: Option<&str>) -> RejectionKind {
+    match code {
+        Some("ClientCertificateNotFound") => RejectionKind::Missing,
+        Some("ClientCertificateNotYetValid") => RejectionKind::NotYetValid,
+        Some("ClientCertificateExpired") => RejectionKind::Expired,
+        Some("ClientCertificateNotTrusted") => RejectionKind::NotTrusted,
+        Some(UNREADABLE) => RejectionKind::Unreadable,
+        Some("ExpressionValueEvaluationFailure") => RejectionKind::Undecidable,
+        _ => RejectionKind::Document,
+    }
+}
 
 pub(crate) fn is_rejection(status: StatusCode) -> bool {
     status.as_u16() >= 400

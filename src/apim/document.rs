@@ -1,5 +1,7 @@
 use std::{fmt, sync::Arc};
 
+use http::Request;
+
 use super::{
     builder::DocumentBuilder,
     decision::DocumentDecision,
@@ -8,11 +10,16 @@ use super::{
     explain::DocumentExplanation,
     expression::Inputs,
     facts::RequestFacts,
+    guard,
     program::Program,
     run,
     summary::DocumentSummary,
 };
-use crate::{certificate::Timestamp, policy::TrustAnchors, shared::sealed::Sealed};
+use crate::{
+    certificate::{Presented, Timestamp},
+    policy::{Rejection, RejectionKind, TrustAnchors},
+    shared::sealed::Sealed,
+};
 
 /// A policy document of Azure API Management, checked and compiled. See the [module](super) for supported elements.
 ///
@@ -166,6 +173,47 @@ impl Document {
         let mut lines = Vec::new();
         let decision = run::evaluate(&self.0.program, &self.inputs(facts, now), false, Some(&mut lines));
         DocumentExplanation { lines, decision }
+    }
+
+    /// Judges only the proofs of the document's [guards](super#guards), for a request that the document has admitted before:
+    /// `validate-client-certificate`, and verified chains, thumbprints and membership of the deployment in conditions.
+    ///
+    /// Other conditions are not evaluated, and no element has an effect.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] whose kind is
+    /// 1. [`Unreadable`](RejectionKind::Unreadable) if the certificate cannot be read;
+    /// 2. that of the first `validate-client-certificate` that fails;
+    /// 3. [`Document`](RejectionKind::Document) if another proof fails, or the document has no guard.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let caller = rcgen::generate_simple_self_signed(vec![])?;
+    /// use tower_mtls::{Certificate, apim::Document, certificate::{Clock, Presented, SystemClock}};
+    ///
+    /// let caller = Certificate::from_der(caller.cert.der())?;
+    /// let only = |thumbprint: &str| {
+    ///     let condition = format!(r#"context.Request.Certificate?.Thumbprint != "{thumbprint}""#);
+    ///     let reject = r#"<return-response><set-status code="403" /></return-response>"#;
+    ///     Document::parse(&format!("<choose><when condition='@({condition})'>{reject}</when></choose>"))
+    /// };
+    /// let (presented, now) = (Presented::from(caller.clone()), SystemClock.now());
+    /// assert!(only(&caller.sha1_thumbprint().to_string())?.judge_proofs(&presented, now).is_ok());
+    /// assert!(only("31CBB8262B6710B510178BC639C738F8B85B71E6")?.judge_proofs(&presented, now).is_err());
+    ///
+    /// let open = Document::parse(r#"<set-variable name="team" value="orders" />"#)?;
+    /// assert!(open.judge_proofs(&presented, now).is_err(), "no guard");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn judge_proofs(&self, presented: &Presented, now: Timestamp) -> Result<(), Rejection> {
+        if matches!(presented, Presented::Unreadable(_)) {
+            return Err(Rejection::new(RejectionKind::Unreadable));
+        }
+        let request = Request::new(());
+        let facts = RequestFacts::new(&request, presented);
+        guard::judge_proofs(&self.0.program, &self.inputs(&facts, now)).map_err(Rejection::new)
     }
 
     fn inputs<'r>(&'r self, facts: &RequestFacts<'r>, now: Timestamp) -> Inputs<'r> {

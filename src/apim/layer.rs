@@ -55,7 +55,8 @@ impl ApimPolicyLayer {
     /// # Ok::<(), tower_mtls::apim::DocumentErrors>(())
     /// ```
     pub fn new(document: impl Into<Shared<Document>>) -> Self {
-        Self(Arc::new(Settings { document: document.into(), clock: Arc::new(SystemClock), shadow: false }))
+        let (document, clock) = (document.into(), Arc::new(SystemClock));
+        Self(Arc::new(Settings { document, clock, shadow: false, allow_revoked_to_finish: false }))
     }
 
     /// Sets the clock. Default: [`SystemClock`].
@@ -73,6 +74,25 @@ impl ApimPolicyLayer {
     #[must_use]
     pub fn shadow(self) -> Self {
         Self(Arc::new(Settings { shadow: true, ..Settings::clone(&self.0) }))
+    }
+
+    /// Lets admitted requests finish that the document would reject now. Default: off, `serve` cuts them within 2 seconds.
+    ///
+    /// While a request is in flight, the proofs of the document's [guards](super#guards) are judged again every second: see
+    /// [`Document::judge_proofs`](super::Document::judge_proofs). No effect behind other servers, and for documents without
+    /// a guard.
+    ///
+    /// ```
+    /// use tower_mtls::apim::{ApimPolicyLayer, Document};
+    ///
+    /// let document = Document::parse(r#"<set-variable name="team" value="orders" />"#)?;
+    /// let layer = ApimPolicyLayer::new(document).allow_revoked_to_finish();
+    /// # drop(layer);
+    /// # Ok::<(), tower_mtls::apim::DocumentErrors>(())
+    /// ```
+    #[must_use]
+    pub fn allow_revoked_to_finish(self) -> Self {
+        Self(Arc::new(Settings { allow_revoked_to_finish: true, ..Settings::clone(&self.0) }))
     }
 }
 

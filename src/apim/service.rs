@@ -1,14 +1,15 @@
 use std::{
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response};
+use http::{Extensions, Method, Request, Response};
 use tower_service::Service;
 
 use super::{
     Document, RequestFacts,
-    decision::{DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
+    decision::{DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE, rejection_kind},
     dotnet,
     future::ResponseFuture,
     headers::ResponseChange,
@@ -19,7 +20,7 @@ use crate::{
     certificate::{Clock, Presented},
     inbound::{self, Refusal, ResponseBody, Shortened, shortened_path},
     policy::{Rejection, RejectionKind},
-    request::captured::{Verdict, captured, mark},
+    request::captured::{Recheck, Verdict, captured, mark, recheck_by},
     shared::Shared,
 };
 
@@ -58,6 +59,15 @@ pub(super) struct Settings {
     pub(super) document: Shared<Document>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shadow: bool,
+    /// True if requests in flight finish after a change by which they would be rejected.
+    pub(super) allow_revoked_to_finish: bool,
+}
+
+impl Recheck for Settings {
+    fn is_admitted(&self, presented: &Presented, remote: SocketAddr) -> bool {
+        let judged = self.document.load().judge_proofs(presented, self.clock.now());
+        judged.inspect_err(|rejection| inbound::cut(rejection, presented, remote)).is_ok()
+    }
 }
 
 impl<S> ApimPolicy<S> {
@@ -66,7 +76,7 @@ impl<S> ApimPolicy<S> {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let facts = RequestFacts::new(request, presented).with_remote(remote.map(|remote| remote.ip()));
-        let Settings { document, clock, shadow } = &*self.settings;
+        let Settings { document, clock, shadow, .. } = &*self.settings;
         let (document, now) = (document.load(), clock.now());
         let decision =
             if *shadow { document.evaluate_shadow(&facts, now) } else { document.evaluate(&facts, now) };
@@ -75,6 +85,15 @@ impl<S> ApimPolicy<S> {
             return Err(Rejection::new(RejectionKind::Unreadable));
         }
         Ok(decision)
+    }
+
+    /// Has a request that the proofs of the document admitted judged again while it is in flight.
+    fn recheck_in_flight(&self, forward: &Forward, extensions: &Extensions) {
+        let Settings { document, shadow, allow_revoked_to_finish, .. } = &*self.settings;
+        let is_final = *shadow || *allow_revoked_to_finish || !forward.admits();
+        if !is_final && document.load().summary().proves_certificate {
+            recheck_by(extensions, self.settings.clone());
+        }
     }
 }
 
@@ -99,16 +118,7 @@ fn apply<B>(forward: Forward, request: &mut Request<B>) -> Vec<ResponseChange> {
 
 /// The rejection for the extensions of the response; none for a status below 400.
 fn rejection_of(response: &DocumentResponse) -> Option<Rejection> {
-    let kind = match response.code() {
-        Some("ClientCertificateNotFound") => RejectionKind::Missing,
-        Some("ClientCertificateNotYetValid") => RejectionKind::NotYetValid,
-        Some("ClientCertificateExpired") => RejectionKind::Expired,
-        Some("ClientCertificateNotTrusted") => RejectionKind::NotTrusted,
-        Some(UNREADABLE) => RejectionKind::Unreadable,
-        Some("ExpressionValueEvaluationFailure") => RejectionKind::Undecidable,
-        _ => RejectionKind::Document,
-    };
-    response.is_rejection().then(|| Rejection::new(kind))
+    response.is_rejection().then(|| Rejection::new(rejection_kind(response.code())))
 }
 
 /// Logs a response, sent or withheld, and counts it if it is a rejection.
@@ -182,6 +192,7 @@ where
                 if let Some(withheld) = &forward.withheld {
                     report(withheld, &request, true);
                 }
+                self.recheck_in_flight(&forward, request.extensions());
                 let changes = apply(forward, &mut request);
                 ResponseFuture::forwarded(self.inner.call(request), changes)
             }

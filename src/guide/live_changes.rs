@@ -5,12 +5,12 @@
 //!
 //! | value | given to | effective |
 //! |---|---|---|
-//! | [`Policy`](crate::Policy) | [`RequireCertificateLayer::new`](crate::RequireCertificateLayer::new) | on the next request, also on open connections |
+//! | [`Policy`](crate::Policy) | [`RequireCertificateLayer::new`](crate::RequireCertificateLayer::new) | on the next request, also on open connections; on requests in flight within 2 s |
 //! | [`ClientIdentity`](crate::ClientIdentity) | [`IdentityLayer::new`](crate::IdentityLayer::new) | on the next request, on a connection of its own; requests in flight finish under the old identity |
 //! | [`Identities`](crate::identity::Identities) | [`IdentityLayer::by_reference`](crate::IdentityLayer::by_reference) | on the next request |
 //! | [`UpstreamTrust`](crate::UpstreamTrust) | [`IdentityLayer::with_trust`](crate::IdentityLayer::with_trust) | on the next request, on a connection of its own |
 //! | [`ServerTls`](crate::ServerTls) | [`MtlsListener`](crate::MtlsListener) | on the next handshake; sessions of the old certificate are not resumed |
-//! | [`apim::Document`](crate::apim::Document) | [`ApimPolicyLayer`](crate::apim::ApimPolicyLayer) | on the next request |
+//! | [`apim::Document`](crate::apim::Document) | [`ApimPolicyLayer`](crate::apim::ApimPolicyLayer) | on the next request; its guards on requests in flight within 2 s |
 //!
 //! # Policy
 //!
@@ -34,8 +34,10 @@
 //! # }
 //! ```
 //!
-//! A caller is locked out by a policy without it. Tunnels and long responses were judged when they began and continue;
-//! to end them, drop their connections.
+//! A caller is locked out by a policy without it. [`serve`](crate::serve()) judges requests in flight again every second,
+//! and cuts those that would be rejected: long responses, uploads, streams and tunnels. A layer with
+//! [`allow_revoked_to_finish`](crate::RequireCertificateLayer::allow_revoked_to_finish) lets them finish. Behind other servers
+//! they continue; to end them, drop their connections.
 //!
 //! # Identity and upstream trust
 //!

@@ -35,6 +35,10 @@ pub(crate) fn would_refuse(kind: RejectionKind) {
     add_one(keys!("tower_mtls_requests_shadow_refused_total", kind));
 }
 
+pub(crate) fn cut(kind: RejectionKind) {
+    add_one(keys!("tower_mtls_requests_cut_total", kind));
+}
+
 fn add_one(key: &'static Key) {
     const METADATA: Metadata<'_> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
     // Looked up on each call: the recorder can be installed after the first one.
@@ -80,10 +84,12 @@ mod tests {
             with_local_recorder(&recorder, || {
                 refused(RejectionKind::Issuer);
                 would_refuse(RejectionKind::NotYetValid);
+                cut(RejectionKind::Expired);
             });
             let expected = [
                 "Key(tower_mtls_requests_refused_total, [reason = issuer])",
                 "Key(tower_mtls_requests_shadow_refused_total, [reason = not_yet_valid])",
+                "Key(tower_mtls_requests_cut_total, [reason = expired])",
             ];
             assert_eq!(*recorder.0.lock().unwrap(), expected);
         }

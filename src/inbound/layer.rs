@@ -86,6 +86,26 @@ impl RequireCertificateLayer {
         self.with(|admission| admission.shadow = true)
     }
 
+    /// Lets admitted requests finish that the policy would reject now. Default: off, `serve` cuts them
+    /// within 2 seconds.
+    ///
+    /// While a request is in flight, its certificate is judged again every second: a long response, an upload, a stream or a
+    /// tunnel ends once the certificate expires or the policy changes. An asynchronous decision is not repeated. No effect
+    /// behind other servers, where requests in flight always finish.
+    ///
+    /// ```
+    /// use tower_mtls::{Policy, RequireCertificateLayer};
+    ///
+    /// let policy = Policy::builder().thumbprint("CA06F56B258B7A0D4F2B05470939478651151984".parse()?).build()?;
+    /// let layer = RequireCertificateLayer::new(policy).allow_revoked_to_finish();
+    /// # drop(layer);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn allow_revoked_to_finish(self) -> Self {
+        self.with(|admission| admission.allow_revoked_to_finish = true)
+    }
+
     /// Sets the response to rejected requests. Default: see the [module](super).
     ///
     /// The closure receives the request's head and the rejection. With the feature `axum` it returns anything that is

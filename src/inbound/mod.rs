@@ -83,5 +83,5 @@ pub use self::{
 #[cfg(feature = "apim")]
 pub(crate) use self::{
     refusal::Refusal,
-    report::{Shortened, refused, shortened_path},
+    report::{Shortened, cut, refused, shortened_path},
 };

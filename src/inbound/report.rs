@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     fmt::{self, Write},
+    net::SocketAddr,
 };
 
 use http::Request;
@@ -35,6 +36,27 @@ pub(super) fn would_refuse<B>(rejection: &Rejection, request: &Request<B>) {
     #[cfg(feature = "metrics")]
     super::counter::would_refuse(rejection.kind());
     event("request would be refused", rejection, request);
+}
+
+/// Reports a request in flight that is cut.
+#[cold]
+pub(crate) fn cut(rejection: &Rejection, presented: &Presented, remote: SocketAddr) {
+    #[cfg(feature = "metrics")]
+    super::counter::cut(rejection.kind());
+    let certificate = match presented {
+        Presented::Certificate(certificate) => Some(certificate),
+        _ => None,
+    };
+    tracing::info!(
+        reason = rejection.kind().as_str(),
+        rule = rejection.custom_rule(),
+        %remote,
+        subject = certificate.map(|certificate| tracing::field::display(Shortened(certificate.subject()))),
+        issuer = certificate.map(|certificate| tracing::field::display(Shortened(certificate.issuer()))),
+        thumbprint = certificate.map(|certificate| tracing::field::display(certificate.sha256_thumbprint())),
+        not_after = certificate.map(|certificate| tracing::field::display(certificate.validity().not_after)),
+        "request in flight cut: {rejection}"
+    );
 }
 
 fn event<B>(message: &str, rejection: &Rejection, request: &Request<B>) {

@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -13,9 +14,9 @@ use super::{
     report,
 };
 use crate::{
-    certificate::{Clock, SystemClock},
+    certificate::{Clock, Presented, SystemClock},
     policy::{Policy, Rejection, RejectionKind, Verification},
-    request::captured::{Captured, Verdict, mark},
+    request::captured::{AdmissionObserver, Captured, OnAdmission, Recheck, Verdict, mark},
     shared::Shared,
 };
 
@@ -49,6 +50,8 @@ pub(super) struct Admission {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) allow_missing: bool,
     pub(super) shadow: bool,
+    /// True if requests in flight finish after a change by which they would be rejected.
+    pub(super) allow_revoked_to_finish: bool,
     pub(super) refusal: Option<Arc<CustomRefusal>>,
 }
 
@@ -130,24 +133,45 @@ impl<S> RequireCertificate<S> {
 
 impl Admission {
     pub(super) fn new(policy: Shared<Policy>) -> Self {
-        Self { policy, clock: Arc::new(SystemClock), allow_missing: false, shadow: false, refusal: None }
+        Self {
+            policy,
+            clock: Arc::new(SystemClock),
+            allow_missing: false,
+            shadow: false,
+            allow_revoked_to_finish: false,
+            refusal: None,
+        }
     }
 
     /// Judges the request and marks its certificate as admitted.
     #[inline]
-    pub(super) fn admit(&self, extensions: &mut Extensions) -> Result<(), Rejection> {
+    pub(super) fn admit(self: &Arc<Self>, extensions: &mut Extensions) -> Result<(), Rejection> {
         let Some(captured) = extensions.get_mut::<Captured>() else {
             return Err(Rejection::new(RejectionKind::NotCaptured));
         };
         let now = self.clock.now();
         if self.policy.is_admitted(&captured.presented, now) {
             captured.verdict = Verdict::Admitted(Verification::Proven);
-            captured.report_proven();
+            if let Some(AdmissionObserver(observer)) = &captured.admission {
+                observer.admitted();
+                self.recheck_in_flight(&**observer);
+            }
         } else {
             let verification = self.policy.evaluate(&captured.presented, now)?;
             captured.record(Verdict::Admitted(verification));
+            if let Some(AdmissionObserver(observer)) = &captured.admission {
+                self.recheck_in_flight(&**observer);
+            }
         }
         Ok(())
+    }
+
+    /// Has the request judged again while it is in flight.
+    #[inline(never)]
+    fn recheck_in_flight(self: &Arc<Self>, observer: &dyn OnAdmission) {
+        if !self.shadow && !self.allow_revoked_to_finish {
+            observer.recheck_by(self.clone());
+        }
     }
 
     /// Passes (`allow_missing`, `shadow`) or rejects a request that is not admitted.
@@ -179,6 +203,13 @@ impl Admission {
         };
         mark(request.extensions_mut(), verdict);
         true
+    }
+}
+
+impl Recheck for Admission {
+    fn is_admitted(&self, presented: &Presented, remote: SocketAddr) -> bool {
+        let judged = self.policy.judge(presented, self.clock.now());
+        judged.inspect_err(|rejection| report::cut(rejection, presented, remote)).is_ok()
     }
 }
 

@@ -21,18 +21,13 @@ pub(crate) struct Captured {
 }
 
 impl Captured {
-    /// Records a verdict, unless an outer layer recorded a greater one.
+    /// Records a verdict, unless an outer layer recorded a greater one. Reports an admission that is proven to its
+    /// observer: any caller can have a certificate that is not.
     pub(crate) fn record(&mut self, verdict: Verdict) {
         self.verdict = self.verdict.max(verdict);
-        if verdict == Verdict::Admitted(Verification::Proven) {
-            self.report_proven();
-        }
-    }
-
-    /// Reports an admission that is proven to its observer. Any caller can have a certificate that is not.
-    #[inline]
-    pub(crate) fn report_proven(&self) {
-        if let Some(AdmissionObserver(observer)) = &self.admission {
+        if verdict == Verdict::Admitted(Verification::Proven)
+            && let Some(AdmissionObserver(observer)) = &self.admission
+        {
             observer.admitted();
         }
     }
@@ -40,8 +35,18 @@ impl Captured {
 
 /// Receives the admission of a request.
 pub(crate) trait OnAdmission: Send + Sync {
-    /// A layer admitted the certificate. Called once per layer.
+    /// A layer admitted the certificate with a proof. Called once per layer.
     fn admitted(&self);
+
+    /// Judges the request by `recheck` again while it is in flight.
+    fn recheck_by(&self, recheck: Arc<dyn Recheck>);
+}
+
+/// Judges a request in flight again.
+pub(crate) trait Recheck: Send + Sync {
+    /// Returns true if the request would be admitted now. Otherwise it is cut; the implementation logs and counts it.
+    #[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "called by the server"))]
+    fn is_admitted(&self, presented: &Presented, remote: SocketAddr) -> bool;
 }
 
 /// The observer of one request's admission.
@@ -78,6 +83,15 @@ pub(crate) fn observe_admission(extensions: &mut Extensions, observer: Arc<dyn O
     if let Some(captured) = extensions.get_mut::<Captured>() {
         captured.admission = Some(AdmissionObserver(observer));
     }
+}
+
+/// Judges the request by `recheck` again while it is in flight. Returns false if its server does not.
+#[cfg(any(feature = "apim", feature = "serve"))]
+pub(crate) fn recheck_by(extensions: &Extensions, recheck: Arc<dyn Recheck>) -> bool {
+    let observer = extensions.get::<Captured>().and_then(|captured| captured.admission.as_ref());
+    let Some(AdmissionObserver(observer)) = observer else { return false };
+    observer.recheck_by(recheck);
+    true
 }
 
 /// Remote address of the request's connection, as seen by the acceptor. None if the acceptor captured none.

@@ -3,6 +3,7 @@
 mod in_flight;
 mod occupied;
 mod owed_uploads;
+mod rechecks;
 mod socket_clock;
 
 use std::{
@@ -26,16 +27,16 @@ pub(super) use self::in_flight::InFlight;
 use self::owed_uploads::OwedUploads;
 use self::socket_clock::SocketClock;
 use super::{
-    BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, TimeoutKind, flush::Flush, input_state::InputState,
-    progress_clock::AtomicProgressLimits,
+    BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, TimeoutKind, admission::RequestAdmission,
+    flush::Flush, input_state::InputState, progress_clock::AtomicProgressLimits,
 };
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
 /// while its response is not read.
 const MAX_REQUESTS: usize = 20;
 
-/// Interval at which the timeouts of a connection with a request in flight are checked.
-const BUSY_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval at which the timeouts of a connection with a request in flight are checked, and its requests judged again.
+pub(super) const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Default time for which a connection with unread responses that cannot be reset stays open after a GOAWAY.
 const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -73,6 +74,8 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     pub(super) input: InputState,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
+    /// Requests in flight that are judged again.
+    rechecked: Mutex<Vec<Weak<RequestAdmission>>>,
     /// Number of responses with unread bytes.
     unread: AtomicUsize,
     /// Time at which the first of them became unread, in milliseconds since the start.
@@ -142,6 +145,7 @@ impl Activity {
             head_since: AtomicU64::new(0),
             input: InputState::new(start),
             responses: Mutex::default(),
+            rechecked: Mutex::default(),
             unread: AtomicUsize::new(0),
             unread_since: AtomicU64::new(0),
             unread_bytes: AtomicUsize::new(0),
@@ -353,6 +357,7 @@ impl Activity {
                 if let Some((_, kind)) = end.filter(|(at, _)| *at <= now) {
                     return Poll::Ready(Expiry::Close(kind));
                 }
+                self.recheck();
                 if let Some(expiry) = self.expire_responses(now, timeouts) {
                     return Poll::Ready(expiry);
                 }

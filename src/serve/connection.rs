@@ -20,6 +20,7 @@ use tower_service::Service;
 use super::{
     CallerBody, HeadLimits, HttpLimits, ProgressLimits, ReleasedOnClose, TimeoutKind,
     activity::{Activity, Expiry, InFlight, Timeouts},
+    admission::CallerConnection,
     delivery::DeliveredBody,
     early_response::EarlyResponse,
     http2_frames::CallerFrames,
@@ -90,7 +91,9 @@ pub(super) async fn serve<S, B>(
     let state = stream.state().clone();
     let accepted = state.accepted();
     state.set_occupied(activity.clone());
-    let (request_activity, request_state, request_open) = (activity.clone(), state.clone(), open.clone());
+    let presented = stream.presented().clone();
+    let caller = Arc::new(CallerConnection { activity: activity.clone(), state: state.clone(), presented });
+    let (request_activity, request_open) = (activity.clone(), open.clone());
     let HttpLimits { head: head_limits, bounds_uploads, .. } = signals.settings.borrow().limits;
     activity.set_read_limits(signals.settings.borrow().limits.read_limits());
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
@@ -106,13 +109,13 @@ pub(super) async fn serve<S, B>(
         let upload_limits = if bounds_uploads { read_limits } else { ProgressLimits::new(None, 0) };
         let (mut request, early) = EarlyResponse::watch(request, is_http2, &request_activity, upload_limits);
         let (service, activity) = (service.clone(), request_activity.clone());
-        let state = request_state.clone();
+        let caller = caller.clone();
         async move {
             let mut in_flight = match in_flight {
                 Some(in_flight) => in_flight,
                 None => activity.begin_when_free(is_grpc).await,
             };
-            in_flight.observe_admission(request.extensions_mut(), &state);
+            in_flight.observe_admission(request.extensions_mut(), &caller);
             let (response, closes) = match rejected {
                 Some((response, closes)) => (response.map(|body| ServedBody::Server { body }), closes),
                 None => {
@@ -126,7 +129,7 @@ pub(super) async fn serve<S, B>(
                     }
                 }
             };
-            let last = LastResponse { closes, is_http2, state: &state };
+            let last = LastResponse { closes, is_http2, state: &caller.state };
             Ok::<_, Infallible>(respond(response, last, early, in_flight, read_limits))
         }
     }));

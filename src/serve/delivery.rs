@@ -14,20 +14,27 @@ use std::{
     error::Error,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
+use atomic_waker::AtomicWaker;
 use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{
     Lapse, ProgressClock, ProgressLimits,
     activity::{Cut, Expire, InFlight},
+    admission::GrpcResponse,
     flush::Flush,
     stream_task::StreamTask,
 };
+use crate::request::grpc_error;
 
 /// Unread bytes of a connection above which each response buffers one chunk only. Upstreams' chunks have at most 16 KiB.
 const MAX_UNREAD: usize = 512 * 1024;
@@ -60,6 +67,29 @@ struct DeliveryProgress {
     /// HTTP/2 only: completes when there are no chunks.
     flush: Option<Flush>,
     task: Option<StreamTask>,
+    /// None: not gRPC.
+    denial: Option<Denial>,
+}
+
+/// End of a gRPC response whose caller is not admitted any more.
+#[derive(Debug, Default)]
+struct Denial {
+    is_denied: AtomicBool,
+    /// Task that polls the body.
+    waker: AtomicWaker,
+}
+
+impl Denial {
+    /// Returns the trailers of the response once it is denied. Registers the task otherwise.
+    fn trailers(&self, cx: &mut Context<'_>) -> Option<HeaderMap> {
+        self.waker.register(cx.waker());
+        self.is_denied.load(Ordering::Acquire).then(|| {
+            let message = HeaderValue::from_static("the client certificate is not admitted any more");
+            let mut trailers = std::mem::take(grpc_error(StatusCode::FORBIDDEN, message).headers_mut());
+            trailers.remove(CONTENT_TYPE);
+            trailers
+        })
+    }
 }
 
 /// Bytes of a response that its caller has not taken.
@@ -165,6 +195,17 @@ impl Expire for DeliveryProgress {
     }
 }
 
+impl GrpcResponse for DeliveryProgress {
+    fn deny(&self) {
+        let Some(denial) = &self.denial else { return };
+        denial.is_denied.store(true, Ordering::Release);
+        if let Some(body) = self.body.upgrade() {
+            body.drop_body();
+        }
+        denial.waker.wake();
+    }
+}
+
 impl<B: Send> DropBody for Mutex<PendingBody<B>> {
     fn drop_body(&self) {
         let body = lock(self).body.take();
@@ -196,9 +237,14 @@ impl<B: Send + 'static> DeliveredBody<B> {
         let task = if is_http2 { StreamTask::current() } else { None };
         let body = Arc::new(Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None }));
         let weak = Arc::downgrade(&body);
-        let progress = Arc::new(DeliveryProgress { in_flight, body: weak, unread, flush, task });
+        let denial = (is_http2 && in_flight.is_grpc()).then(Denial::default);
+        let progress = Arc::new(DeliveryProgress { in_flight, body: weak, unread, flush, task, denial });
         let response: Arc<dyn Expire> = progress.clone();
         progress.in_flight.register_response(&response);
+        if progress.denial.is_some() {
+            let response: Arc<dyn GrpcResponse> = progress.clone();
+            progress.in_flight.set_grpc_response(Arc::downgrade(&response));
+        }
         Self { progress, body }
     }
 }
@@ -224,6 +270,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
         let progress = &self.progress;
+        let denied = progress.denial.as_ref().and_then(|denial| denial.trailers(cx));
+        if let Some(trailers) = denied {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
         let mut pending = lock(&self.body);
         let PendingBody { body, error } = &mut *pending;
         if error.is_none() {

@@ -22,6 +22,10 @@
 //! A response with `Connection: close` ends its connection: on HTTP/2, where the field does not exist, by GOAWAY, once the
 //! requests in flight have ended.
 //!
+//! An admitted request is judged again every second while it is in flight, and cut once it would be rejected: its
+//! certificate has expired, or the policy has changed. See
+//! [`allow_revoked_to_finish`](crate::RequireCertificateLayer::allow_revoked_to_finish).
+//!
 //! [`HttpLimits`] contains the limits. Requests over HTTP/1.1 are validated strictly before hyper parses them, so that no
 //! other parser before or after this server can frame them differently.
 
@@ -40,6 +44,7 @@ mod input_state;
 mod limits;
 mod observer;
 mod progress_clock;
+mod recheck;
 mod served_body;
 mod server;
 mod settings;
@@ -55,6 +60,7 @@ pub use self::{
     limits::HttpLimits,
     observer::{ConnectionObserver, TimeoutKind},
     progress_clock::{Lapse, ProgressClock, ProgressLimits},
+    recheck::recheck,
     server::{Serve, serve},
     strict_http1::is_malformed_body,
 };

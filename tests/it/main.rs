@@ -24,6 +24,7 @@ mod pkcs12;
 mod pool;
 mod proxy;
 mod replacement;
+mod requests_in_flight;
 mod retirement;
 mod retry;
 mod server_tls;

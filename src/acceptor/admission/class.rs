@@ -48,7 +48,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{acceptor::connection_state::Occupied, request::captured::OnAdmission};
+    use crate::acceptor::connection_state::Occupied;
 
     struct Fixed(Occupancy);
 

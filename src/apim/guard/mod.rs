@@ -11,13 +11,14 @@
 //! The [`recognizer`] defines guards. A document with a guard proves certificates. One without a guard proves nothing,
 //! even if a rule in a branch would.
 
+mod proofs;
 mod recognizer;
 mod sources;
 mod syntax;
 
 use std::{collections::HashSet, sync::Arc};
 
-pub(crate) use self::{recognizer::GUARD, syntax::warn_of_missing_null_test};
+pub(crate) use self::{proofs::judge_proofs, recognizer::GUARD, syntax::warn_of_missing_null_test};
 use self::{
     recognizer::{guard_when, is_guard},
     sources::{Assignments, Conditions, Reads},

@@ -51,7 +51,7 @@ fn is_guard_condition(syntax: &SyntaxTree) -> bool {
         ExprKind::Or(operands) => operands.as_slice(),
         _ => std::slice::from_ref(root),
     };
-    operands.iter().any(is_true_if_missing) && operands.iter().any(is_true_if_self_made)
+    operands.iter().any(is_true_if_missing) && operands.iter().any(is_proof_operand)
 }
 
 /// Returns true for a condition that is true without a certificate.
@@ -66,8 +66,8 @@ fn is_true_if_missing(condition: &Expr) -> bool {
     }
 }
 
-/// Returns true for a condition that is true, or fails, for every self-made certificate.
-fn is_true_if_self_made(condition: &Expr) -> bool {
+/// Returns true for an operand that is true, or fails, for every self-made certificate.
+pub(super) fn is_proof_operand(condition: &Expr) -> bool {
     let is_thumbprint = |expr: &Expr| is_path(expr, THUMBPRINT) || is_null_safe_thumbprint(expr);
     let is_other = |expr: &Expr| compares(expr, Comparison::NotEqual, is_thumbprint, is_text);
     match &condition.kind {

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -13,9 +13,12 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{Activity, Expire, lock, owed_uploads::PROGRESS};
 use crate::{
-    acceptor::ConnectionState,
     request::{captured::observe_admission, is_grpc_type},
-    serve::{ReleasedOnClose, admission::RequestAdmission, flush::Flush},
+    serve::{
+        ReleasedOnClose,
+        admission::{CallerConnection, GrpcResponse, RequestAdmission},
+        flush::Flush,
+    },
 };
 
 /// A request in flight; it ends when this is dropped.
@@ -39,9 +42,9 @@ impl InFlight {
     pub(in crate::serve) fn observe_admission(
         &mut self,
         extensions: &mut Extensions,
-        connection: &Arc<ConnectionState>,
+        connection: &Arc<CallerConnection>,
     ) {
-        let admission = RequestAdmission::new(self.activity.clone(), connection.clone());
+        let admission = RequestAdmission::new(connection.clone());
         self.admission = Some(admission.clone());
         observe_admission(extensions, admission);
     }
@@ -49,6 +52,16 @@ impl InFlight {
     /// See [`Activity::switch_to_tunnel`].
     pub(in crate::serve) fn switch_to_tunnel(&self, value: Option<ReleasedOnClose>) {
         self.activity.switch_to_tunnel(value);
+        if let Some(admission) = &self.admission {
+            admission.watch_tunnel();
+        }
+    }
+
+    /// Sets the gRPC response of the request.
+    pub(in crate::serve) fn set_grpc_response(&self, response: Weak<dyn GrpcResponse>) {
+        if let Some(admission) = &self.admission {
+            admission.set_response(response);
+        }
     }
 
     pub(in crate::serve) fn is_grpc(&self) -> bool {

@@ -9,6 +9,7 @@ mod explain;
 mod forms;
 mod fuzz;
 mod guard;
+mod judge_proofs;
 mod load;
 mod middleware;
 mod names;

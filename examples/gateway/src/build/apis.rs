@@ -23,7 +23,7 @@ use self::{
 };
 use super::{api_trust::ApiTrust, choice::IdentityResolver, references::DocumentReferences, route};
 use crate::{
-    config::{BY_REQUEST, Limits, Proxy, Scheme, UpstreamUrl},
+    config::{BY_REQUEST, Limits, OnRevoked, Proxy, Scheme, UpstreamUrl},
     edge::Bounds,
     routing::{
         ApiRoutes, Client, RateLimits, Rates, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy,
@@ -38,6 +38,7 @@ pub(crate) struct ApiBuilder {
     pub(super) documents: DocumentCompiler,
     pub(crate) upstream_trust: Arc<ApiTrust>,
     pub(super) limits: Limits,
+    pub(super) on_revoked: OnRevoked,
     pub(super) rate_limits: Rates,
     pub(super) proxy: Proxy,
     /// Hosts and paths of the file's routes.
@@ -246,6 +247,7 @@ impl ApiBuilder {
             allow_empty_segments: false,
             is_enforced: document.as_ref().is_some_and(|document| document.summary().uses_certificate),
             is_shadow: false,
+            on_revoked: self.on_revoked,
             policy,
             service,
         });

@@ -226,6 +226,7 @@ fn api_builder(
         },
         upstream_trust,
         limits: config.limits.clone(),
+        on_revoked: config.apis.on_revoked,
         rate_limits: context.rate_limits.clone(),
         proxy: config.proxy.clone(),
         taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),

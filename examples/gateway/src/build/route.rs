@@ -89,6 +89,7 @@ pub(super) fn route(
             && !is_shadow
             && policy.document().is_none_or(|document| document.summary().uses_certificate),
         is_shadow,
+        on_revoked: route.on_revoked,
         policy,
         service,
     })

@@ -2,9 +2,10 @@
 
 use super::defined_names::DefinedNames;
 use super::located::Located;
+use super::route::OnRevoked;
 use super::section::Section;
 
-pub(crate) const KEYS: &[&str] = &["trust", "allow_unanchored"];
+pub(crate) const KEYS: &[&str] = &["trust", "allow_unanchored", "on_revoked"];
 
 /// Settings of all APIs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,6 +14,7 @@ pub(crate) struct Apis {
     pub(crate) trust: Option<Located<String>>,
     /// Whether their policies are allowed to admit unproven certificates.
     pub(crate) allow_unanchored: bool,
+    pub(crate) on_revoked: OnRevoked,
 }
 
 impl Apis {
@@ -25,7 +27,8 @@ impl Apis {
         let trust = section.string("trust");
         names.check_trust(trust.as_ref(), report);
         let allow_unanchored = section.boolean("allow_unanchored", false);
+        let on_revoked = OnRevoked::read(&mut section);
         section.finish();
-        Self { trust, allow_unanchored }
+        Self { trust, allow_unanchored, on_revoked }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) use self::located::{FilePath, Located};
 pub(crate) use self::management::ManagementConfig;
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::rate_limit::{RateLimit, RateLimitKey};
-pub(crate) use self::route::RouteConfig;
+pub(crate) use self::route::{OnRevoked, RouteConfig};
 pub(crate) use self::route_identity::{BY_REQUEST, RouteIdentity};
 pub(crate) use self::rule_set::{InStore, RuleSet};
 pub(crate) use self::store::Store;

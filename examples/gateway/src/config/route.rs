@@ -31,7 +31,26 @@ pub(crate) const KEYS: &[&str] = &[
     "limits",
     "upstream_tls",
     "client_certificate",
+    "on_revoked",
 ];
+
+/// Requests in flight whose caller would not be admitted any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OnRevoked {
+    /// They are cut.
+    #[default]
+    Cut,
+    /// They finish.
+    Finish,
+}
+
+impl OnRevoked {
+    /// Takes the key `on_revoked`.
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let choice = section.choice("on_revoked", &[("cut", Self::Cut), ("finish", Self::Finish)]);
+        choice.map(|choice| choice.value).unwrap_or_default()
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteConfig {
@@ -54,6 +73,7 @@ pub(crate) struct RouteConfig {
     pub(crate) upstream_tls: Option<Located<UpstreamTls>>,
     /// Requirements for callers; None: any caller is admitted, as `client_certificate = "none"` states.
     pub(crate) client_certificate: Option<Located<CertificateRules>>,
+    pub(crate) on_revoked: OnRevoked,
 }
 
 impl RouteConfig {
@@ -135,6 +155,7 @@ fn read(
     let upstream = read_upstream(&mut section);
     let preserve_host = section.boolean("preserve_host", false);
     let allow_empty_segments = section.boolean("allow_empty_segments", false);
+    let on_revoked = OnRevoked::read(&mut section);
     if let Some(upstream) = &upstream {
         reject_tls_keys(&section, upstream);
     }
@@ -194,6 +215,7 @@ fn read(
         limits: limits.map_or_else(|| RouteLimits::general(names.request_limits), |limits| limits.value),
         upstream_tls,
         client_certificate,
+        on_revoked,
     })
 }
 

@@ -46,7 +46,8 @@ pub(crate) struct RouteLayers {
 }
 
 impl RouteLayers {
-    /// Builds the service of the route with this host and path. A request passes, in this order:
+    /// Builds the service of the route with this host and path. Requests in flight are judged again by the current snapshot,
+    /// not by these layers. A request passes, in this order:
     ///
     /// 1. the rate limits by address;
     /// 2. the policy, which authorizes the caller;
@@ -72,14 +73,14 @@ impl RouteLayers {
             RoutePolicy::None => RouteService::Open(rate_limits.layer(to_upstream)),
             RoutePolicy::Rules(policy) => {
                 let (before, after) = rate_limits.into_before_and_after_admission();
-                let layer = RequireCertificateLayer::new(policy.clone());
+                let layer = RequireCertificateLayer::new(policy.clone()).allow_revoked_to_finish();
                 let layer = if is_shadow { layer.shadow() } else { layer };
                 let inside = unverified(policy.is_anchored()).layer(after.layer(to_upstream));
                 RouteService::Rules(before.layer(layer.layer(inside)))
             }
             RoutePolicy::Document(document) => {
                 let (before, after) = rate_limits.into_before_and_after_admission();
-                let layer = ApimPolicyLayer::new(document.clone());
+                let layer = ApimPolicyLayer::new(document.clone()).allow_revoked_to_finish();
                 let layer = if is_shadow { layer.shadow() } else { layer };
                 let inside = after.layer(forwarding.layer(to_upstream));
                 let inside = unverified(document.summary().is_anchored).layer(inside);

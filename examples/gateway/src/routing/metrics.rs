@@ -11,6 +11,7 @@ const REQUESTS: &str = "gateway_requests_total";
 const ERRORS: &str = "gateway_errors_total";
 pub(crate) const DURATION: &str = "gateway_request_duration_seconds";
 const UNROUTED: &str = "gateway_unrouted_requests_total";
+const CUT: &str = "gateway_requests_cut_total";
 
 /// Values of the label `status`. `none`: the caller did not wait for the response.
 const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
@@ -69,4 +70,10 @@ impl fmt::Debug for RouteMetrics {
 #[cold]
 pub(super) fn unrouted(code: &'static str) {
     counter!(UNROUTED, "code" => code).increment(1);
+}
+
+/// Counts a request in flight that was cut.
+#[cold]
+pub(super) fn cut(reason: &'static str) {
+    counter!(CUT, "reason" => reason).increment(1);
 }

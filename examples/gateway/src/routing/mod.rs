@@ -9,6 +9,7 @@ mod file_routes;
 mod handshake_rule;
 mod head;
 mod identity_selector;
+mod in_flight;
 mod layers;
 mod metrics;
 mod policy;

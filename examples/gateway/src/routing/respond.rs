@@ -16,6 +16,7 @@ use super::{
     error_response::{RoutingError, forward_error_response, to_grpc},
     exchange::{Exchange, ExchangeBody},
     identity_selector::SelectorValue,
+    in_flight,
     layers::RouteService,
     metrics,
     route::RouteFacts,
@@ -31,13 +32,13 @@ pub(crate) type RouteBody =
 ///
 /// The snapshot is not kept: a long request must not keep routes and identities of a replaced configuration.
 pub(crate) async fn respond(
-    current: &ArcSwap<RoutingSnapshot>,
+    current: &Arc<ArcSwap<RoutingSnapshot>>,
     mut request: Request<CallerBody>,
 ) -> Response<ExchangeBody<RouteBody>> {
     let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(&request));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let remote = remote_addr(request.extensions()).map(tracing::field::display);
-    let route = route(&current.load(), &mut request);
+    let route = route(current, &mut request);
     let (facts, service) = match route {
         Ok(route) => route,
         Err(error) => {
@@ -97,14 +98,17 @@ pub(crate) async fn respond(
 
 /// Judges the listener's requirement for certificates, and finds the route.
 fn route(
-    snapshot: &RoutingSnapshot,
+    current: &Arc<ArcSwap<RoutingSnapshot>>,
     request: &mut Request<CallerBody>,
 ) -> Result<(Arc<RouteFacts>, RouteService), RoutingError> {
+    let snapshot = current.load();
     if let Err(kind) = snapshot.file.handshake_rule.judge(request.extensions()) {
         log_untrusted(kind, request);
         return Err(RoutingError::CertificateNotTrusted);
     }
-    snapshot.route(request).map(|route| (route.facts.clone(), route.service.clone()))
+    let route = snapshot.route(request)?;
+    in_flight::judge_again(current, route, request);
+    Ok((route.facts.clone(), route.service.clone()))
 }
 
 #[cold]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     identity_selector::IdentitySelector, layers::RouteService, metrics::RouteMetrics, policy::RoutePolicy,
 };
+use crate::config::OnRevoked;
 
 /// A route of the configuration file or of an API.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(crate) struct Route {
     pub(crate) is_enforced: bool,
     /// True if rejected requests are forwarded too.
     pub(crate) is_shadow: bool,
+    pub(crate) on_revoked: OnRevoked,
     /// The policy of `service`, for explanations.
     pub(crate) policy: RoutePolicy,
     pub(crate) service: RouteService,

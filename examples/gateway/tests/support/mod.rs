@@ -12,6 +12,7 @@
 #[cfg(target_os = "linux")]
 #[path = "../../../../tests/support/attackers/mod.rs"]
 pub mod attackers;
+pub mod callers;
 #[path = "../../../../tests/support/folder.rs"]
 mod folder;
 pub mod fronted;

@@ -84,6 +84,8 @@ pub(super) const BROKEN: &[Case] = &[
         51, "routes[2].identity", "http upstream"),
     ("preserve_host = true", "upstream_close = \"loose\"",
         27, "routes[1].upstream_close", "write \"strict\" or \"lenient\""),
+    ("preserve_host = true", "on_revoked = \"later\"",
+        27, "routes[1].on_revoked", "write \"cut\" or \"finish\""),
     ("\"http://localhost:8080\"", "\"http://x\"\nupstream_close = \"lenient\"",
         51, "routes[2].upstream_close", "http upstream"),
     ("\"http://localhost:8080\"", "\"http://x\"\nupstream_tls.ca = \"c\"",

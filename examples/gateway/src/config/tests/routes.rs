@@ -173,3 +173,19 @@ fn asterisk_in_path_is_a_warning() {
         assert_eq!(found.remedy, remedy, "{path}");
     }
 }
+
+#[test]
+fn requests_in_flight_are_cut_by_default() {
+    for (line, expected) in [
+        ("", OnRevoked::Cut),
+        ("on_revoked = 'cut'", OnRevoked::Cut),
+        ("on_revoked = 'finish'", OnRevoked::Finish),
+    ] {
+        let text = format!(
+            "{LISTENER}\n[store]\npath = 's'\n[apis]\n{line}\n[[routes]]\npath = '/'\nupstream = 'http://b'\n{line}\n"
+        );
+        let (config, _) = parsed(&text);
+        let config = config.unwrap();
+        assert_eq!((config.routes[0].on_revoked, config.apis.on_revoked), (expected, expected), "{line}");
+    }
+}

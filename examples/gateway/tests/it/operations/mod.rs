@@ -3,6 +3,7 @@
 mod drain;
 mod in_flight;
 mod limits;
+mod live;
 mod management;
 mod progress;
 mod rate_limits;

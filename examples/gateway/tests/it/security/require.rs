@@ -1,19 +1,14 @@
 //! A listener that requires a certificate: alerts in the handshake, and 403 with the end of the connection afterwards.
 #![cfg(unix)]
 
-mod callers;
+use std::{fs, path::PathBuf, time::Duration};
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use rustls::{AlertDescription, SupportedProtocolVersion, version::TLS13};
 
-use rustls::{
-    AlertDescription, ClientConfig, RootCertStore, SupportedProtocolVersion,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-    version::TLS13,
-};
-
-use self::callers::{Caller, Http, every_version};
 use crate::support::{
-    Folder, Running, check, gateway, in_time,
+    Folder, Running,
+    callers::{Caller, Http, every_version},
+    check, gateway, in_time,
     pki::{self, Authority, Issued, Leaf},
     replace,
     slow_upstream::SlowUpstream,
@@ -83,24 +78,7 @@ impl World {
         tls: &'static SupportedProtocolVersion,
         http: Http,
     ) -> Caller {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(self.servers.der().to_vec())).unwrap();
-        let builder =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-                .with_protocol_versions(&[tls])
-                .unwrap()
-                .with_root_certificates(roots);
-        let mut config = match certificate {
-            None => builder.with_no_client_auth(),
-            Some(issued) => {
-                let chain = vec![CertificateDer::from(issued.der.clone())];
-                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(issued.key.serialize_der()));
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
-        };
-        let alpn: &[u8] = if http == Http::One { b"http/1.1" } else { b"h2" };
-        config.alpn_protocols = vec![alpn.to_vec()];
-        Caller::new(config, http)
+        Caller::new(&self.servers, certificate, tls, http)
     }
 }
 

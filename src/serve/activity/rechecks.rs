@@ -1,0 +1,25 @@
+//! Requests in flight that are judged again.
+
+use std::sync::Weak;
+
+use super::{Activity, lock};
+use crate::serve::admission::RequestAdmission;
+
+impl Activity {
+    /// Registers a request, which is judged again until it ends.
+    pub(in crate::serve) fn rechecks_begin(&self, request: Weak<RequestAdmission>) {
+        let mut requests = lock(&self.rechecked);
+        // Bounds the list by the number of requests in flight.
+        if requests.len() == requests.capacity() {
+            requests.retain(|request| request.strong_count() > 0);
+        }
+        requests.push(request);
+    }
+
+    /// Judges all registered requests again.
+    pub(super) fn recheck(&self) {
+        let mut open = Vec::new();
+        lock(&self.rechecked).retain(|request| request.upgrade().map(|request| open.push(request)).is_some());
+        open.iter().for_each(|request| request.recheck());
+    }
+}
