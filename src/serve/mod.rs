@@ -43,8 +43,10 @@ mod progress_clock;
 mod served_body;
 mod server;
 mod settings;
+mod stream_limits;
 mod stream_task;
 mod strict_http1;
+mod upload;
 mod watched_io;
 
 pub use self::{
@@ -56,5 +58,7 @@ pub use self::{
     observer::{ConnectionObserver, TimeoutKind},
     progress_clock::{Lapse, ProgressClock, ProgressLimits},
     server::{Serve, serve},
+    stream_limits::StreamLimits,
     strict_http1::is_malformed_body,
+    upload::{Upload, UploadError},
 };

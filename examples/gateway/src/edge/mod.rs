@@ -9,7 +9,7 @@ mod metrics;
 mod size_limits;
 
 pub(crate) use self::{
-    bounds::{Bounded, Bounds, Download, StreamIdleTimeout, Upload, UploadTimeout},
+    bounds::{Bounded, Bounds, Download, StreamIdleTimeout},
     forward_error::ForwardError,
     limits::{ConnectionLimit, caller_limit, management_limit, upstream_connections},
     listener::Listener,

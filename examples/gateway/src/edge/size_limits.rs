@@ -58,7 +58,8 @@ pub(crate) struct SizeLimits<S> {
 
 impl<S, B, R> Service<Request<B>> for SizeLimits<S>
 where
-    S: Service<Request<LimitedBody<B>>, Response = Response<R>, Error = ForwardError>,
+    S: Service<Request<LimitedBody<B>>, Response = Response<R>>,
+    S::Error: Into<ForwardError>,
     B: Body,
 {
     type Response = S::Response;
@@ -66,7 +67,7 @@ where
     type Future = LimitedFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ForwardError>> {
-        self.inner.poll_ready(cx)
+        self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {

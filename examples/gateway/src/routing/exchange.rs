@@ -1,32 +1,66 @@
 //! Requests in progress, counted at their end.
 
 use std::{
+    borrow::Cow,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Instant,
 };
 
-use http::StatusCode;
+use http::{Method, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tower_mtls::remote_addr;
 
 use super::route::RouteFacts;
-use crate::edge::StreamIdleTimeout;
+use crate::{edge::StreamIdleTimeout, log};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Fields of a request in log lines.
+#[derive(Debug)]
+pub(super) struct RequestFields {
+    method: Method,
+    path: String,
+    pub(super) remote: Option<SocketAddr>,
+}
+
+impl RequestFields {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            remote: remote_addr(request.extensions()),
+        }
+    }
+
+    pub(super) fn method(&self) -> Cow<'_, str> {
+        log::cut(self.method.as_str())
+    }
+
+    pub(super) fn path(&self) -> Cow<'_, str> {
+        log::cut(&self.path)
+    }
+}
 
 /// One request, from its head to the end of its response body; counted on drop.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     facts: Arc<RouteFacts>,
+    request: RequestFields,
     start: Instant,
     status: Option<StatusCode>,
 }
 
 impl Exchange {
-    pub(super) fn begin(facts: Arc<RouteFacts>) -> Self {
-        Self { facts, start: Instant::now(), status: None }
+    pub(super) fn begin(facts: Arc<RouteFacts>, request: RequestFields) -> Self {
+        Self { facts, request, start: Instant::now(), status: None }
+    }
+
+    pub(super) fn request(&self) -> &RequestFields {
+        &self.request
     }
 
     pub(super) fn facts(&self) -> &RouteFacts {
@@ -43,7 +77,9 @@ impl Exchange {
         if error.is::<StreamIdleTimeout>() {
             let (code, RouteFacts { path: route, upstream, metrics, .. }) =
                 (StreamIdleTimeout::CODE, &*self.facts);
-            tracing::warn!(code, route, upstream, "{error}");
+            let (method, path) = (self.request.method(), self.request.path());
+            let remote = self.request.remote.map(tracing::field::display);
+            tracing::warn!(code, %method, path = &*path, route, upstream, remote, "{error}");
             metrics.failed(code);
         }
     }

@@ -10,3 +10,4 @@ mod reload;
 mod slow_callers;
 #[cfg(target_os = "linux")]
 mod unread;
+mod uploads;
