@@ -26,8 +26,8 @@ pub(super) use self::in_flight::InFlight;
 use self::owed_uploads::OwedUploads;
 use self::socket_clock::SocketClock;
 use super::{
-    BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, StreamLimits, TimeoutKind, flush::Flush, input_state::InputState,
-    stream_limits::AtomicStreamLimits,
+    BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, StreamLimits, TimeoutKind, flush::Flush,
+    input_state::InputState, stream_limits::AtomicStreamLimits,
 };
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
@@ -196,7 +196,9 @@ impl Activity {
     fn ended(&self) {
         let now = self.elapsed();
         self.idle_since.store(now, Ordering::Relaxed);
-        if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 && self.has_partial_head.load(Ordering::Relaxed) {
+        if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1
+            && self.has_partial_head.load(Ordering::Relaxed)
+        {
             self.head_since.store(now + 1, Ordering::Relaxed);
         }
     }

@@ -84,7 +84,10 @@ impl HttpLimits {
 
     /// Returns the limits of a stream.
     pub(super) fn stream_limits(&self) -> StreamLimits {
-        StreamLimits::new(ProgressLimits::new(self.body_timeout, self.min_data_rate), self.stream_idle_timeout)
+        StreamLimits::new(
+            ProgressLimits::new(self.body_timeout, self.min_data_rate),
+            self.stream_idle_timeout,
+        )
     }
 
     /// Limits of the head of a request, from the next connection on. Default: [`HeadLimits::default`].

@@ -71,6 +71,10 @@ impl AtomicStreamLimits {
 
 impl Default for AtomicStreamLimits {
     fn default() -> Self {
-        Self { stall: AtomicU64::new(u64::MAX), min_rate: AtomicUsize::new(0), idle: AtomicU64::new(u64::MAX) }
+        Self {
+            stall: AtomicU64::new(u64::MAX),
+            min_rate: AtomicUsize::new(0),
+            idle: AtomicU64::new(u64::MAX),
+        }
     }
 }

@@ -82,7 +82,13 @@ async fn body_fails_at_the_limit_that_its_caller_exceeds() {
         ("the rate", false, each(1, FAST).collect(), limits(60, 240, 300), Some((30, TooSlow))),
         ("no limit", false, vec![], limits(0, 0, 300), None),
         ("silence over gRPC", true, vec![], limits(60, 240, 300), Some((300, Idle))),
-        ("a byte a minute over gRPC", true, each(59, b"x").collect(), limits(60, 240, 300), Some((1_480, Idle))),
+        (
+            "a byte a minute over gRPC",
+            true,
+            each(59, b"x").collect(),
+            limits(60, 240, 300),
+            Some((1_480, Idle)),
+        ),
         ("empty frames over gRPC", true, each(59, b"").collect(), limits(60, 240, 300), Some((300, Idle))),
         ("no limit over gRPC", true, vec![], limits(60, 240, 0), None),
     ] {

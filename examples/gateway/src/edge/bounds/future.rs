@@ -41,12 +41,7 @@ pin_project! {
 }
 
 impl<F> BoundedFuture<F> {
-    pub(super) fn new(
-        response: F,
-        permit: Permit,
-        upload: Option<Upload>,
-        bounds: &Bounds,
-    ) -> Self {
+    pub(super) fn new(response: F, permit: Permit, upload: Option<Upload>, bounds: &Bounds) -> Self {
         let deadline = bounds.limits.request_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Self {
             response: Some(response),

@@ -74,7 +74,9 @@ fn bound<B: Body>(body: B) -> Request<CallerBody<B>> {
 }
 
 /// Reads the request, then never responds.
-async fn silent<B: Body + Unpin>(request: Request<CallerBody<B>>) -> Result<Response<Empty<Bytes>>, Infallible>
+async fn silent<B: Body + Unpin>(
+    request: Request<CallerBody<B>>,
+) -> Result<Response<Empty<Bytes>>, Infallible>
 where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -98,11 +100,12 @@ async fn first_byte_timeout_starts_at_the_end_of_the_request_body() {
 
 #[tokio::test(start_paused = true)]
 async fn first_byte_timeout_starts_when_the_upstream_drops_the_request_body() {
-    let bounded = bounds(Some(60), None, None).layer(service_fn(async |request: Request<CallerBody<Slow>>| {
-        sleep(5 * SECOND).await;
-        drop(request);
-        pending::<Result<Response<Empty<Bytes>>, Infallible>>().await
-    }));
+    let bounded =
+        bounds(Some(60), None, None).layer(service_fn(async |request: Request<CallerBody<Slow>>| {
+            sleep(5 * SECOND).await;
+            drop(request);
+            pending::<Result<Response<Empty<Bytes>>, Infallible>>().await
+        }));
     let start = Instant::now();
     let result = bounded.oneshot(bound(Slow::new(1, false))).await;
     assert!(matches!(result, Err(ForwardError::FirstByteTimeout)));
@@ -111,10 +114,11 @@ async fn first_byte_timeout_starts_when_the_upstream_drops_the_request_body() {
 
 #[tokio::test(start_paused = true)]
 async fn first_byte_timeout_does_not_limit_the_response_body() {
-    let bounded = bounds(Some(60), None, None).layer(service_fn(async |_: Request<CallerBody<Empty<Bytes>>>| {
-        sleep(59 * SECOND).await;
-        Ok::<_, Infallible>(Response::new(Slow::new(600, true)))
-    }));
+    let bounded =
+        bounds(Some(60), None, None).layer(service_fn(async |_: Request<CallerBody<Empty<Bytes>>>| {
+            sleep(59 * SECOND).await;
+            Ok::<_, Infallible>(Response::new(Slow::new(600, true)))
+        }));
     let response = bounded.oneshot(bound(Empty::new())).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), 600);
 }
@@ -313,7 +317,10 @@ async fn upload_that_the_upstream_does_not_read_ends_after_the_stream_idle_timeo
         let ended = match result {
             Err(ForwardError::Upload(UploadError::Idle)) => Some(start.elapsed().as_secs()),
             Err(error) => panic!("{error}"),
-            Ok(_) => None,
+            Ok(response) => {
+                drop(response);
+                None
+            }
         };
         assert_eq!(ended, expected, "{stream_idle:?} {content_type} {read} {pause}");
         assert_eq!(limits.in_flight.load(Ordering::Relaxed), 0);
@@ -337,9 +344,10 @@ async fn tunnel_keeps_its_permit_until_it_ends() {
 
 #[tokio::test]
 async fn request_above_the_limit_is_rejected_until_a_body_ends() {
-    let bounded = bounds(None, None, Some(2)).layer(service_fn(async |_: Request<CallerBody<Empty<Bytes>>>| {
-        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"x"))))
-    }));
+    let bounded =
+        bounds(None, None, Some(2)).layer(service_fn(async |_: Request<CallerBody<Empty<Bytes>>>| {
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"x"))))
+        }));
     let send = || bounded.clone().oneshot(bound(Empty::new()));
     let (one, two) = (send().await.unwrap(), send().await.unwrap());
     assert!(matches!(send().await, Err(ForwardError::TooManyRequests)));

@@ -63,9 +63,10 @@ async fn body_passes_up_to_the_maximum_size() {
 
 #[tokio::test]
 async fn request_with_a_larger_announced_body_does_not_reach_the_service() {
-    let service = service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| -> Result<Response<()>, ForwardError> {
-        unreachable!("the request is rejected")
-    });
+    let service =
+        service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| -> Result<Response<()>, ForwardError> {
+            unreachable!("the request is rejected")
+        });
     let result = layer(Some(1)).layer(service).oneshot(Request::new(Full::from("xx"))).await;
     assert!(matches!(result, Err(ForwardError::BodyTooLarge)));
 }
@@ -109,9 +110,8 @@ async fn response_passes_up_to_the_maximum_number_of_fields() {
 
 #[tokio::test]
 async fn larger_head_does_not_reach_the_service() {
-    let service = service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| {
-        Ok::<_, ForwardError>(Response::new(()))
-    });
+    let service =
+        service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| Ok::<_, ForwardError>(Response::new(())));
     let request = |fields: usize| {
         let fields = (0..fields).fold(Request::get("/"), |request, _| request.header("field", "value"));
         fields.body(Full::default()).unwrap()

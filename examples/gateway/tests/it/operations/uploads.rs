@@ -1,6 +1,13 @@
 //! Request bodies that their caller aborts, or that the upstream does not read.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Request;
@@ -9,13 +16,14 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
+use tokio_rustls::client::TlsStream;
 
 use crate::{
     attacks::world::World,
     support::{
-        Demo, Running, get, metrics,
+        Demo, Running, eventually, get, metrics,
         raw_http2::{self, DATA, RST_STREAM},
         soon, value, whole,
     },
@@ -26,21 +34,31 @@ const LARGE: usize = 64 << 20;
 
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
-/// Accepts connections, and reads nothing.
-async fn unread() -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut open = Vec::new();
-        loop {
-            open.push(listener.accept().await.unwrap());
-        }
-    });
-    address
+/// An upstream that accepts connections, and reads nothing.
+struct Unread {
+    address: SocketAddr,
+    accepted: Arc<AtomicUsize>,
 }
 
-/// A gateway in front of [`unread`], with a route that permits one request.
-async fn start() -> (Running, Demo) {
+impl Unread {
+    async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let counted = accepted.clone();
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            loop {
+                open.push(listener.accept().await.unwrap());
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        Self { address, accepted }
+    }
+}
+
+/// A gateway in front of this upstream, with a route that permits one request.
+fn start(upstream: &Unread) -> (Running, Demo) {
     let demo = Demo::start();
     let config = demo.dir().join("unread.toml");
     let text = format!(
@@ -48,7 +66,7 @@ async fn start() -> (Running, Demo) {
          [management]\naddress = \"127.0.0.1:0\"\ntoken_file = \"management.token\"\n\
          [[routes]]\npath = \"/\"\nupstream = \"http://{}\"\n\
          limits = {{ stream_idle_timeout = \"1s\", first_byte_timeout = \"100ms\", max_requests = 1 }}\n",
-        unread().await
+        upstream.address
     );
     std::fs::write(&config, text).unwrap();
     let (running, port) = Running::start(&config);
@@ -62,7 +80,7 @@ fn upload() -> Request<Full<Bytes>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upload_that_its_upstream_does_not_read_gets_504() {
-    let (running, demo) = start().await;
+    let (running, demo) = start(&Unread::start().await);
     let stream = TokioIo::new(demo.connect(None, b"h2").await);
     let (mut http2, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
@@ -80,7 +98,8 @@ async fn upload_that_its_upstream_does_not_read_gets_504() {
 #[tokio::test(flavor = "multi_thread")]
 async fn vanished_caller_of_an_upload_that_is_not_read_releases_its_permit() {
     for alpn in [&b"http/1.1"[..], b"h2"] {
-        let (_running, demo) = start().await;
+        let upstream = Unread::start().await;
+        let (_running, demo) = start(&upstream);
         let stream = TokioIo::new(demo.connect(None, alpn).await);
         let sending = if alpn == b"h2" {
             let (mut http2, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
@@ -99,20 +118,18 @@ async fn vanished_caller_of_an_upload_that_is_not_read_releases_its_permit() {
                 }
             })
         };
-        let mut other = demo.http2(None).await;
-        let mut status = async || whole(other.send_request(get("/")).await.unwrap()).await;
-        let taken = async { while status().await.0 != 503 {} };
-        soon(taken).await;
+        eventually("the upload to begin", || upstream.accepted.load(Ordering::SeqCst) > 0).await;
         sending.abort();
-        let (status, _, body) = soon(async {
+        let mut other = demo.http2(None).await;
+        let released = async {
             loop {
-                let response = status().await;
+                let response = whole(other.send_request(get("/")).await.unwrap()).await;
                 if response.0 != 503 {
                     break response;
                 }
             }
-        })
-        .await;
+        };
+        let (status, _, body) = soon(released).await;
         assert!(status == 504 && body.contains("\"code\":\"first_byte_timeout\""), "{status} {body}");
     }
 }
@@ -124,12 +141,9 @@ async fn upload_that_its_caller_aborts_is_counted_as_its_disconnect() {
         let head = b"POST /open/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx";
         let request = raw_http2::request(1, "POST", "/open/upload", false);
         let data = raw_http2::frame(DATA, 0, 1, b"x");
-        let begun = async |stream: &mut tokio_rustls::client::TlsStream<tokio::net::TcpStream>, count| {
+        let begun = async |stream: &mut TlsStream<TcpStream>, count| {
             stream.flush().await.unwrap();
-            crate::support::eventually("the request to arrive", || {
-                world.asked.load(std::sync::atomic::Ordering::SeqCst) >= count
-            })
-            .await;
+            eventually("the request to arrive", || world.asked.load(Ordering::SeqCst) >= count).await;
         };
         // Closes its connection.
         let mut closed = world.demo.connect(None, b"http/1.1").await;
