@@ -3,6 +3,7 @@
 mod bounds;
 mod buffers;
 mod forward_error;
+mod inspected_body;
 mod limits;
 mod listener;
 mod metrics;
@@ -11,6 +12,7 @@ mod size_limits;
 pub(crate) use self::{
     bounds::{Bounded, Bounds, Download, StreamIdleTimeout},
     forward_error::ForwardError,
+    inspected_body::{BoxError, Inspect, InspectedBody},
     limits::{ConnectionLimit, caller_limit, management_limit, upstream_connections},
     listener::Listener,
     size_limits::{LimitedBody, SizeLimits, SizeLimitsLayer},

@@ -15,6 +15,7 @@ use http_body::Body;
 use tower::{Layer, Service};
 use tower_mtls::serve::HeadLimits;
 
+use self::body::limited;
 pub(crate) use self::{body::LimitedBody, future::LimitedFuture};
 use super::{forward_error::ForwardError, listener::head_limits};
 use crate::config::RequestLimits;
@@ -82,7 +83,7 @@ where
         // hyper reads no more than an exact size.
         let max_body_size = max_body_size.filter(|_| announced.exact().is_none());
         let (head, body) = request.into_parts();
-        let (body, exceeded) = LimitedBody::new(body, max_body_size);
+        let (body, exceeded) = limited(body, max_body_size);
         let response = self.inner.call(Request::from_parts(head, body));
         LimitedFuture::new(response, exceeded, response_fields)
     }

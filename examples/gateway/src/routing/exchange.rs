@@ -1,23 +1,15 @@
 //! Requests in progress, counted at their end.
 
-use std::{
-    borrow::Cow,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Instant,
-};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Instant};
 
 use http::{Method, Request, StatusCode};
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 use tower_mtls::remote_addr;
 
 use super::route::RouteFacts;
-use crate::{edge::StreamIdleTimeout, log};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::{
+    edge::{BoxError, Inspect, InspectedBody, StreamIdleTimeout},
+    log,
+};
 
 /// Fields of a request in log lines.
 #[derive(Debug)]
@@ -70,19 +62,6 @@ impl Exchange {
     pub(super) fn set_status(&mut self, status: StatusCode) {
         self.status = Some(status);
     }
-
-    /// Logs and counts a response that a timeout of the gateway ended.
-    #[cold]
-    fn cut(&self, error: &BoxError) {
-        if error.is::<StreamIdleTimeout>() {
-            let (code, RouteFacts { path: route, upstream, metrics, .. }) =
-                (StreamIdleTimeout::CODE, &*self.facts);
-            let (method, path) = (self.request.method(), self.request.path());
-            let remote = self.request.remote.map(tracing::field::display);
-            tracing::warn!(code, %method, path = &*path, route, upstream, remote, "{error}");
-            metrics.failed(code);
-        }
-    }
 }
 
 impl Drop for Exchange {
@@ -91,52 +70,20 @@ impl Drop for Exchange {
     }
 }
 
-pin_project! {
-    /// Response body that ends its exchange when it is dropped.
-    pub(crate) struct ExchangeBody<B> {
-        #[pin]
-        body: B,
-        exchange: Option<Exchange>,
-    }
-}
+/// Response body that ends its exchange when it is dropped. Without a route there is none.
+pub(crate) type ExchangeBody<B> = InspectedBody<B, Exchange>;
 
-impl<B> ExchangeBody<B> {
-    /// `exchange` is None for a request without a route.
-    pub(super) fn new(body: B, exchange: Option<Exchange>) -> Self {
-        Self { body, exchange }
-    }
-}
-
-impl<B> Body for ExchangeBody<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    type Data = B::Data;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
-        let this = self.project();
-        let frame = ready!(this.body.poll_frame(cx));
-        Poll::Ready(frame.map(|frame| {
-            frame.map_err(|error| {
-                let error = error.into();
-                if let Some(exchange) = this.exchange {
-                    exchange.cut(&error);
-                }
-                error
-            })
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Inspect for Exchange {
+    /// Logs and counts a response that a timeout of the gateway ended.
+    #[cold]
+    fn inspect_error(&mut self, error: &BoxError) {
+        if error.is::<StreamIdleTimeout>() {
+            let (code, RouteFacts { path: route, upstream, metrics, .. }) =
+                (StreamIdleTimeout::CODE, &*self.facts);
+            let (method, path) = (self.request.method(), self.request.path());
+            let remote = self.request.remote.map(tracing::field::display);
+            tracing::warn!(code, %method, path = &*path, route, upstream, remote, "{error}");
+            metrics.failed(code);
+        }
     }
 }

@@ -73,7 +73,7 @@ async fn request_with_a_larger_announced_body_does_not_reach_the_service() {
 
 #[tokio::test]
 async fn larger_body_fails_and_stays_failed() {
-    let (body, _exceeded) = LimitedBody::new(chunks(&[1, 2, 1]), Some(2));
+    let (body, _exceeded) = limited(chunks(&[1, 2, 1]), Some(2));
     let mut frames = body.into_data_stream();
     assert_eq!(frames.next().await.unwrap().unwrap(), "x");
     assert!(frames.next().await.unwrap().unwrap_err().is::<body::Exceeded>());
