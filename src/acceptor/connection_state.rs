@@ -84,7 +84,7 @@ pub(crate) struct ConnectionState {
 }
 
 impl ConnectionState {
-    pub(super) fn new(remote: SocketAddr) -> Self {
+    pub(crate) fn new(remote: SocketAddr) -> Self {
         Self {
             remote,
             accepted: Instant::now(),

@@ -27,8 +27,8 @@ pub(super) use self::in_flight::InFlight;
 use self::owed_uploads::OwedUploads;
 use self::socket_clock::SocketClock;
 use super::{
-    BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, TimeoutKind, admission::RequestAdmission,
-    flush::Flush, input_state::InputState, progress_clock::AtomicProgressLimits,
+    BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, StreamLimits, TimeoutKind,
+    admission::RequestAdmission, flush::Flush, input_state::InputState, stream_limits::AtomicStreamLimits,
 };
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
@@ -67,11 +67,13 @@ pub(super) struct Activity {
     busy_since: AtomicU64,
     /// Request bodies of which the service waits for bytes.
     owed_uploads: OwedUploads,
-    /// Limits of reading responses, of those without their own.
-    read_limits: AtomicProgressLimits,
+    /// Limits of streams without their own.
+    stream_limits: AtomicStreamLimits,
     /// Arrival of the first byte of a request's head over HTTP/1.1, in milliseconds since the start, plus 1. 0: no head
     /// has begun.
     head_since: AtomicU64,
+    /// True if a part of a head has arrived over HTTP/1.1.
+    has_partial_head: AtomicBool,
     pub(super) input: InputState,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
     /// Requests in flight that are judged again.
@@ -141,8 +143,9 @@ impl Activity {
             idle_since: AtomicU64::new(0),
             busy_since: AtomicU64::new(0),
             owed_uploads: OwedUploads::default(),
-            read_limits: AtomicProgressLimits::default(),
+            stream_limits: AtomicStreamLimits::default(),
             head_since: AtomicU64::new(0),
+            has_partial_head: AtomicBool::new(false),
             input: InputState::new(start),
             responses: Mutex::default(),
             rechecked: Mutex::default(),
@@ -187,6 +190,23 @@ impl Activity {
         }
     }
 
+    /// Records whether a part of a head has arrived. Behind a request in flight, its time begins with the end of that
+    /// request.
+    pub(super) fn set_partial_head(&self, is_partial: bool) {
+        self.has_partial_head.store(is_partial, Ordering::Relaxed);
+    }
+
+    /// Records the end of a request.
+    fn ended(&self) {
+        let now = self.elapsed();
+        self.idle_since.store(now, Ordering::Relaxed);
+        if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1
+            && self.has_partial_head.load(Ordering::Relaxed)
+        {
+            self.head_since.store(now + 1, Ordering::Relaxed);
+        }
+    }
+
     /// Begins a request whose head is complete. None: it is limited, and [`MAX_REQUESTS`] are in flight.
     pub(super) fn begin(self: &Arc<Self>, is_limited: bool, is_grpc: bool) -> Option<InFlight> {
         let permit = if is_limited { Some(self.requests.clone().try_acquire_owned().ok()?) } else { None };
@@ -224,15 +244,15 @@ impl Activity {
         self.idle_since.store(self.elapsed(), Ordering::Relaxed);
     }
 
-    /// Sets the limits of the socket.
-    pub(super) fn set_read_limits(&self, limits: ProgressLimits) {
-        lock(&self.socket).clock.set_limits(limits, Instant::now());
-        self.read_limits.store(limits);
+    /// Sets the limits of the socket, and of streams without their own.
+    pub(super) fn set_stream_limits(&self, limits: StreamLimits) {
+        lock(&self.socket).clock.set_limits(limits.progress, Instant::now());
+        self.stream_limits.store(limits);
     }
 
-    /// Returns the limits of reading a response without its own.
-    pub(super) fn read_limits(&self) -> ProgressLimits {
-        self.read_limits.load()
+    /// Returns the limits of a stream without its own.
+    pub(super) fn stream_limits(&self) -> StreamLimits {
+        self.stream_limits.load()
     }
 
     /// The service waits for bytes of a request's body.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -30,9 +30,18 @@ pub(super) trait GrpcResponse: Send + Sync {
     fn deny(&self);
 }
 
+/// No layer has admitted the request.
+const PENDING: u8 = 0;
+
+/// A layer has admitted the request, which is in flight.
+const ADMITTED: u8 = 1;
+
+/// The request has ended.
+const ENDED: u8 = 2;
+
 /// Admission of one request in flight.
 pub(super) struct RequestAdmission {
-    is_admitted: AtomicBool,
+    state: AtomicU8,
     connection: Arc<CallerConnection>,
     /// Judges the request again.
     recheck: OnceLock<Arc<dyn Recheck>>,
@@ -54,7 +63,7 @@ impl RequestAdmission {
     /// Must be called in the task of the request's stream.
     pub(super) fn new(connection: Arc<CallerConnection>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
-            is_admitted: AtomicBool::new(false),
+            state: AtomicU8::new(PENDING),
             connection,
             recheck: OnceLock::new(),
             further_rechecks: Mutex::default(),
@@ -69,7 +78,7 @@ impl RequestAdmission {
     /// The request has ended.
     pub(super) fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
-        if self.is_admitted.load(Ordering::Relaxed) {
+        if self.state.swap(ENDED, Ordering::Relaxed) == ADMITTED {
             self.connection.activity.admitted_ends();
         }
     }
@@ -141,9 +150,13 @@ fn is_admitted(rechecks: &[Arc<dyn Recheck>], presented: &Presented, state: &Con
 
 impl OnAdmission for RequestAdmission {
     fn admitted(&self) {
-        if !self.is_admitted.swap(true, Ordering::Relaxed) {
-            self.connection.state.admitted();
-            self.connection.activity.admitted_begins();
+        let CallerConnection { activity, state, .. } = &*self.connection;
+        // Counted before the change of state, so that a concurrent end does not subtract first.
+        activity.admitted_begins();
+        let change = self.state.compare_exchange(PENDING, ADMITTED, Ordering::Relaxed, Ordering::Relaxed);
+        match change {
+            Ok(_) => state.admitted(),
+            Err(_) => activity.admitted_ends(),
         }
     }
 
@@ -152,5 +165,37 @@ impl OnAdmission for RequestAdmission {
             Ok(()) => self.connection.activity.rechecks_begin(self.this.clone()),
             Err(recheck) => self.further_rechecks().push(recheck),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        acceptor::{Occupancy, Occupied},
+        serve::BufferBudget,
+    };
+
+    #[tokio::test]
+    async fn request_counts_as_admitted_once_and_not_after_its_end() {
+        let activity = Activity::new(Arc::default(), BufferBudget::new(usize::MAX));
+        let _other = activity.begin(false, false).unwrap();
+        let is_admitted = || matches!(activity.occupancy(), Occupancy::Busy { is_admitted: true, .. });
+        let connection = Arc::new(CallerConnection {
+            activity: activity.clone(),
+            state: Arc::new(ConnectionState::new(([127, 0, 0, 1], 1).into())),
+            presented: Presented::Nothing,
+        });
+        let admission = RequestAdmission::new(connection.clone());
+        admission.admitted();
+        admission.admitted();
+        assert!(is_admitted());
+        admission.end();
+        assert!(!is_admitted());
+        // A layer can admit a request whose response has ended.
+        let late = RequestAdmission::new(connection);
+        late.end();
+        late.admitted();
+        assert!(!is_admitted());
     }
 }

@@ -10,142 +10,189 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::Buf;
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Lapse, ProgressClock, ProgressLimits, activity::Activity};
+use super::{StreamLimits, Upload, UploadError, activity::Activity, strict_http1::is_malformed_body};
+use crate::request::is_grpc;
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Request body of a caller. The part that a service does not read can be discarded after its response. Empty by
 /// default, for retried requests.
 ///
-/// Reading it fails with [`io::ErrorKind::TimedOut`] if the caller sends nothing of it in time, or too little:
-/// [`HttpLimits::with_body_timeout`](super::HttpLimits::with_body_timeout).
-#[derive(Debug, Default)]
-pub struct CallerBody {
+/// Reading it fails with [`io::ErrorKind::TimedOut`] and the [`UploadError`] if the caller sends nothing of it in time,
+/// or too little: [`HttpLimits::with_body_timeout`](super::HttpLimits::with_body_timeout). A service can replace the
+/// limits: [`upload`](Self::upload).
+#[derive(Debug)]
+pub struct CallerBody<B = Incoming> {
     /// None: empty, dropped, or read to the end.
-    incoming: Option<Incoming>,
+    incoming: Option<B>,
     /// None for requests without a body.
-    upload: Option<Box<Upload>>,
+    progress: Option<BodyProgress<B>>,
 }
 
-/// State of a request body that is not empty.
-struct Upload {
-    rest: Rest,
-    activity: Arc<Activity>,
-    /// True while the service waits for bytes.
-    is_owed: bool,
-    clock: ProgressClock,
-    /// Fires at a deadline of the clock, or earlier.
+/// Progress of a request body that is not empty.
+struct BodyProgress<B> {
+    rest: Rest<B>,
+    /// None: the server is not this library's.
+    activity: Option<Arc<Activity>>,
+    upload: Upload,
+    /// Fires at a deadline, or earlier.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Unread rest of a request body, available once the body has been dropped.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Rest(Arc<Mutex<Option<Incoming>>>);
+#[derive(Debug)]
+pub(super) struct Rest<B>(Arc<Mutex<Option<B>>>);
 
-impl CallerBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        activity: &Arc<Activity>,
-        limits: ProgressLimits,
-    ) -> (Self, Option<Rest>) {
-        if incoming.is_end_stream() {
-            return (Self { incoming: Some(incoming), upload: None }, None);
-        }
-        let (rest, activity, clock) = (Rest::default(), activity.clone(), ProgressClock::new(limits));
-        let upload = Box::new(Upload { rest: rest.clone(), activity, is_owed: false, clock, timer: None });
-        (Self { incoming: Some(incoming), upload: Some(upload) }, Some(rest))
+impl<B> Default for CallerBody<B> {
+    fn default() -> Self {
+        Self { incoming: None, progress: None }
     }
 }
 
-impl Drop for CallerBody {
+impl<B: Body> CallerBody<B> {
+    /// Limits the body of a request, for servers other than [`serve`](super::serve()).
+    pub fn bound(request: Request<B>, limits: StreamLimits) -> Request<Self> {
+        Self::watch(request, None, limits).0
+    }
+
+    /// Wraps the body of a request. Returns `None` beside it if the body is empty.
+    pub(super) fn watch(
+        request: Request<B>,
+        activity: Option<&Arc<Activity>>,
+        limits: StreamLimits,
+    ) -> (Request<Self>, Option<(Rest<B>, Upload)>) {
+        if request.body().is_end_stream() {
+            return (request.map(|incoming| Self { incoming: Some(incoming), progress: None }), None);
+        }
+        let (rest, upload) = (Rest(Arc::default()), Upload::new(limits, is_grpc(&request)));
+        let progress = BodyProgress {
+            rest: Rest(rest.0.clone()),
+            activity: activity.cloned(),
+            upload: upload.clone(),
+            timer: None,
+        };
+        let request = request.map(|incoming| Self { incoming: Some(incoming), progress: Some(progress) });
+        (request, Some((rest, upload)))
+    }
+
+    /// Returns the handle of the body. None: it is empty.
+    pub fn upload(&self) -> Option<&Upload> {
+        self.progress.as_ref().map(|progress| &progress.upload)
+    }
+}
+
+impl<B> Drop for BodyProgress<B> {
     fn drop(&mut self) {
-        let Some(upload) = &mut self.upload else { return };
-        upload.arrived(0);
-        if let Some(incoming) = self.incoming.take()
-            && !incoming.is_end_stream()
-            && Arc::strong_count(&upload.rest.0) > 1
+        self.end(Ok(()));
+    }
+}
+
+impl<B> Drop for CallerBody<B> {
+    fn drop(&mut self) {
+        if let (Some(incoming), Some(progress)) = (self.incoming.take(), &self.progress)
+            && Arc::strong_count(&progress.rest.0) > 1
         {
-            *upload.rest.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(incoming);
+            *progress.rest.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(incoming);
         }
     }
 }
 
-impl Upload {
+impl<B> BodyProgress<B> {
     /// The service waits; ready at a deadline.
-    fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<Lapse> {
-        if !self.is_owed {
-            self.is_owed = true;
-            self.activity.upload_owed();
-            self.clock.start(Instant::now());
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<UploadError> {
+        if self.upload.begin_wait()
+            && let Some(activity) = &self.activity
+        {
+            activity.upload_owed();
         }
         loop {
-            let Some((at, lapse)) = self.clock.deadline() else { return Poll::Pending };
+            let Some((at, error)) = self.upload.deadline() else { return Poll::Pending };
             if at <= Instant::now() {
-                return Poll::Ready(lapse);
+                return Poll::Ready(error);
             }
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            // Re-armed only once it fires: each frame moves the deadline.
+            // Set again only if it fires too late, or has fired: each frame moves the deadline.
+            if timer.deadline() > at {
+                timer.as_mut().reset(at);
+            }
             ready!(timer.as_mut().poll(cx));
             timer.as_mut().reset(at);
         }
     }
 
-    /// Records bytes, which end the wait.
-    fn arrived(&mut self, bytes: usize) {
-        if std::mem::take(&mut self.is_owed) {
-            let now = Instant::now();
-            self.clock.record(bytes, now);
-            self.clock.stop(now);
-            self.activity.upload_arrived(bytes);
+    fn record(&self, bytes: usize) {
+        if self.upload.record(bytes)
+            && let Some(activity) = &self.activity
+        {
+            activity.upload_arrived(bytes);
+        }
+    }
+
+    fn end(&self, end: Result<(), UploadError>) {
+        if self.upload.end(end)
+            && let Some(activity) = &self.activity
+        {
+            activity.upload_arrived(0);
         }
     }
 }
 
-impl fmt::Debug for Upload {
+impl<B> fmt::Debug for BodyProgress<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("is_owed", &self.is_owed).finish_non_exhaustive()
+        f.debug_struct("BodyProgress").field("upload", &self.upload).finish_non_exhaustive()
     }
 }
 
-impl Rest {
+impl<B: Body> Rest<B> {
     /// Takes the rest, if the body was dropped before its end.
-    pub(super) fn take(&self) -> Option<Incoming> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) fn take(&self) -> Option<B> {
+        let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        rest.filter(|rest| !rest.is_end_stream())
     }
 }
 
-impl Body for CallerBody {
-    type Data = Bytes;
-    type Error = Box<dyn Error + Send + Sync>;
+impl<B> Body for CallerBody<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = B::Data;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.get_mut();
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
-            let Some(upload) = &mut this.upload else { return Poll::Pending };
-            let lapse = ready!(upload.poll_owed(cx));
-            let message = match lapse {
-                Lapse::Stall => "request body timed out",
-                Lapse::Rate => "request body too slow",
-            };
-            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, message).into())));
+            let Some(progress) = &mut this.progress else { return Poll::Pending };
+            let error = ready!(progress.poll_deadline(cx));
+            progress.end(Err(error));
+            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, error).into())));
         };
-        if let Some(upload) = &mut this.upload {
-            let bytes =
-                frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-            upload.arrived(bytes);
+        let frame = frame.map(|frame| frame.map_err(Into::into));
+        if let Some(progress) = &this.progress {
+            match &frame {
+                Some(Ok(frame)) if frame.is_data() => {
+                    progress.record(frame.data_ref().map_or(0, Buf::remaining));
+                }
+                Some(Err(error)) if is_malformed_body(&**error) => progress.end(Err(UploadError::Malformed)),
+                Some(Err(_)) => progress.end(Err(UploadError::Disconnected)),
+                // Trailers are the last frame; HTTP/1.1 clients do not poll again after them.
+                Some(Ok(_)) | None => progress.end(Ok(())),
+            }
         }
-        // Trailers are the last frame; HTTP/1.1 clients do not poll again after them.
         if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
             this.incoming = None;
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -18,7 +18,7 @@ use tower::{ServiceExt, service_fn};
 use tower_service::Service;
 
 use super::{
-    CallerBody, HeadLimits, HttpLimits, ProgressLimits, ReleasedOnClose, TimeoutKind,
+    CallerBody, HeadLimits, ProgressLimits, ReleasedOnClose, TimeoutKind,
     activity::{Activity, Expiry, InFlight, Timeouts},
     admission::CallerConnection,
     delivery::DeliveredBody,
@@ -94,8 +94,9 @@ pub(super) async fn serve<S, B>(
     let presented = stream.presented().clone();
     let caller = Arc::new(CallerConnection { activity: activity.clone(), state: state.clone(), presented });
     let (request_activity, request_open) = (activity.clone(), open.clone());
-    let HttpLimits { head: head_limits, bounds_uploads, .. } = signals.settings.borrow().limits;
-    activity.set_read_limits(signals.settings.borrow().limits.read_limits());
+    let limits = signals.settings.borrow().limits;
+    let head_limits = limits.head;
+    activity.set_stream_limits(limits.stream_limits());
     let service = stream.capture(service_fn(move |request: Request<Incoming>| {
         let part = request_activity.input.head_rejection();
         let rejection = part.or_else(|| head_limits.check(&request).err());
@@ -105,9 +106,8 @@ pub(super) async fn serve<S, B>(
         });
         let is_grpc = is_grpc(&request);
         let in_flight = request_activity.begin(is_http2 && rejected.is_none(), is_grpc);
-        let read_limits = request_activity.read_limits();
-        let upload_limits = if bounds_uploads { read_limits } else { ProgressLimits::new(None, 0) };
-        let (mut request, early) = EarlyResponse::watch(request, is_http2, &request_activity, upload_limits);
+        let limits = request_activity.stream_limits();
+        let (mut request, early) = EarlyResponse::watch(request, is_http2, &request_activity, limits);
         let (service, activity) = (service.clone(), request_activity.clone());
         let caller = caller.clone();
         async move {
@@ -130,7 +130,7 @@ pub(super) async fn serve<S, B>(
                 }
             };
             let last = LastResponse { closes, is_http2, state: &caller.state };
-            Ok::<_, Infallible>(respond(response, last, early, in_flight, read_limits))
+            Ok::<_, Infallible>(respond(response, last, early, in_flight, limits.progress))
         }
     }));
     let validator = (!is_http2).then(|| Http1Validator::new(head_limits));
@@ -155,15 +155,15 @@ pub(super) async fn serve<S, B>(
                 connection.as_mut().graceful_shutdown();
             }
         }
-        let read = limits.read_limits();
-        activity.set_read_limits(read);
+        let stream_limits = limits.stream_limits();
+        activity.set_stream_limits(stream_limits);
         let idle = match (is_ending, is_http2) {
             (false, _) => limits.idle_timeout,
             (true, false) => limits.idle_timeout.min(GRACE_HTTP1),
             (true, true) if is_draining || is_aged => limits.idle_timeout.min(GRACE_HTTP2),
             (true, true) => limits.idle_timeout.min(GRACE_LAST_RESPONSE),
         };
-        let timeouts = Timeouts { idle, head: limits.head_timeout, read };
+        let timeouts = Timeouts { idle, head: limits.head_timeout, read: stream_limits.progress };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -260,6 +260,7 @@ fn respond<B>(
 where
     B: Body<Data = Bytes> + Send + 'static,
 {
+    let upload = early.as_ref().map(|early| early.upload().clone());
     let is_unread = !closes && early.is_some_and(EarlyResponse::finish);
     let is_last = !is_http2 && (closes || is_unread || in_flight.is_draining());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -272,7 +273,7 @@ where
         state.set_last_response();
     }
     let read_limits = response.extensions_mut().remove().unwrap_or(read_limits);
-    response.map(|body| DeliveredBody::new(body, in_flight, read_limits, is_http2))
+    response.map(|body| DeliveredBody::new(body, in_flight, read_limits, is_http2, upload))
 }
 
 /// Returns true if hyper ended the connection by GOAWAY with `ENHANCE_YOUR_CALM`: by its limits of reset streams and of

@@ -28,7 +28,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::{
-    Lapse, ProgressClock, ProgressLimits,
+    Lapse, ProgressClock, ProgressLimits, Upload,
     activity::{Cut, Expire, InFlight},
     admission::GrpcResponse,
     flush::Flush,
@@ -44,6 +44,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Response body whose request is in flight until the caller has read all of it.
 pub(super) struct DeliveredBody<B> {
     progress: Arc<DeliveryProgress>,
+    /// The request's body, which can be silent while response bytes move.
+    upload: Option<Upload>,
     body: Arc<Mutex<PendingBody<B>>>,
 }
 
@@ -229,7 +231,16 @@ impl DeliveryProgress {
 }
 
 impl<B: Send + 'static> DeliveredBody<B> {
-    pub(super) fn new(body: B, in_flight: InFlight, limits: ProgressLimits, is_http2: bool) -> Self {
+    pub(super) fn new(
+        body: B,
+        in_flight: InFlight,
+        limits: ProgressLimits,
+        is_http2: bool,
+        upload: Option<Upload>,
+    ) -> Self {
+        if let Some(upload) = &upload {
+            upload.record_response();
+        }
         let clock = ProgressClock::new(limits);
         let unread =
             Mutex::new(Unread { chunks: 0, is_quiet: false, since: Instant::now(), clock, cut: None });
@@ -245,7 +256,7 @@ impl<B: Send + 'static> DeliveredBody<B> {
             let response: Arc<dyn GrpcResponse> = progress.clone();
             progress.in_flight.set_grpc_response(Arc::downgrade(&response));
         }
-        Self { progress, body }
+        Self { progress, upload, body }
     }
 }
 
@@ -284,6 +295,9 @@ where
             }
             match open.as_mut().poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
+                    if let Some(upload) = &self.upload {
+                        upload.record_response();
+                    }
                     return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, progress)))));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::{
-    ProgressLimits,
+    StreamLimits, Upload,
     activity::Activity,
     caller_body::{CallerBody, Rest},
 };
@@ -28,7 +28,8 @@ const MAX_DISCARDED: u64 = 1024 * 1024;
 /// Response whose request body can be unread.
 #[derive(Debug)]
 pub(super) struct EarlyResponse {
-    rest: Rest,
+    rest: Rest<Incoming>,
+    upload: Upload,
     is_http2: bool,
     /// True if the connection is kept once the rest is discarded.
     is_small: bool,
@@ -40,15 +41,19 @@ impl EarlyResponse {
         request: Request<Incoming>,
         is_http2: bool,
         activity: &Arc<Activity>,
-        limits: ProgressLimits,
+        limits: StreamLimits,
     ) -> (Request<CallerBody>, Option<Self>) {
-        let (head, body) = request.into_parts();
-        let (body, rest) = CallerBody::new(body, activity, limits);
-        let early = rest.map(|rest| {
-            let is_small = head.version == Version::HTTP_11 && is_small(&head.headers);
-            Self { rest, is_http2, is_small }
+        let (request, early) = CallerBody::watch(request, Some(activity), limits);
+        let early = early.map(|(rest, upload)| {
+            let is_small = request.version() == Version::HTTP_11 && is_small(request.headers());
+            Self { rest, upload, is_http2, is_small }
         });
-        (Request::from_parts(head, body), early)
+        (request, early)
+    }
+
+    /// Returns the handle of the request's body.
+    pub(super) fn upload(&self) -> &Upload {
+        &self.upload
     }
 
     /// Discards the rest of the request. Returns true if the connection must be closed after the response.

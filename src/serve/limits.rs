@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HeadLimits, ProgressLimits};
+use super::{HeadLimits, ProgressLimits, StreamLimits};
 use crate::shared::sealed::Sealed;
 
 /// Limits of the HTTP connections of a server. Replaced at run time through a [`Shared`](crate::Shared): effective on
@@ -24,7 +24,7 @@ pub struct HttpLimits {
     pub(super) min_data_rate: usize,
     pub(super) max_connection_age: Option<Duration>,
     pub(super) drain_timeout: Duration,
-    pub(super) bounds_uploads: bool,
+    pub(super) stream_idle_timeout: Option<Duration>,
     pub(super) head: HeadLimits,
 }
 
@@ -37,7 +37,7 @@ impl Default for HttpLimits {
             min_data_rate: 240,
             max_connection_age: None,
             drain_timeout: Duration::from_secs(30),
-            bounds_uploads: true,
+            stream_idle_timeout: Some(Duration::from_secs(300)),
             head: HeadLimits::default(),
         }
     }
@@ -60,7 +60,8 @@ impl HttpLimits {
     /// a response are ready. Default: 60 seconds. None: unlimited.
     ///
     /// Only the time counts for which the caller causes the delay: a service that does not read the body, or has not
-    /// responded yet, has its own timeouts.
+    /// responded yet, has its own timeouts. It can replace the limits of each [upload](super::Upload), and those of
+    /// reading its [response](ProgressLimits).
     pub fn with_body_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.body_timeout = timeout;
         self
@@ -81,9 +82,12 @@ impl HttpLimits {
         self
     }
 
-    /// Returns the limits of reading a response.
-    pub(super) fn read_limits(&self) -> ProgressLimits {
-        ProgressLimits::new(self.body_timeout, self.min_data_rate)
+    /// Returns the limits of a stream.
+    pub(super) fn stream_limits(&self) -> StreamLimits {
+        StreamLimits::new(
+            ProgressLimits::new(self.body_timeout, self.min_data_rate),
+            self.stream_idle_timeout,
+        )
     }
 
     /// Limits of the head of a request, from the next connection on. Default: [`HeadLimits::default`].
@@ -92,9 +96,10 @@ impl HttpLimits {
         self
     }
 
-    /// Leaves the deadlines of request bodies to the service, such as one with a timeout for each route.
-    pub fn without_upload_deadlines(mut self) -> Self {
-        self.bounds_uploads = false;
+    /// Time without a byte of either direction after which reading a request's body fails, although its caller can be
+    /// silent: over gRPC, and once the response has begun. Default: 5 minutes. None: unlimited.
+    pub fn with_stream_idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.stream_idle_timeout = timeout;
         self
     }
 

@@ -48,8 +48,10 @@ mod recheck;
 mod served_body;
 mod server;
 mod settings;
+mod stream_limits;
 mod stream_task;
 mod strict_http1;
+mod upload;
 mod watched_io;
 
 pub use self::{
@@ -62,5 +64,7 @@ pub use self::{
     progress_clock::{Lapse, ProgressClock, ProgressLimits},
     recheck::recheck,
     server::{Serve, serve},
+    stream_limits::StreamLimits,
     strict_http1::is_malformed_body,
+    upload::{Upload, UploadError},
 };

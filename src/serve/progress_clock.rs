@@ -4,10 +4,7 @@
 //! The clock runs only while the caller owes bytes. Two deadlines follow from it: stall, the time without any byte, and
 //! rate, an allowance of running time that bytes refill. Time is an argument.
 
-use std::{
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -44,14 +41,14 @@ impl ProgressLimits {
         Self { stall, min_rate }
     }
 
-    /// Returns true if there is a limit.
-    pub fn is_limited(&self) -> bool {
-        self.stall.is_some() || self.min_rate > 0
-    }
-
     /// Returns the maximum time without any byte.
     pub(super) fn stall(&self) -> Option<Duration> {
         self.stall
+    }
+
+    /// Returns the minimum rate in bytes per second.
+    pub(super) fn min_rate(&self) -> usize {
+        self.min_rate
     }
 }
 
@@ -170,34 +167,6 @@ impl ProgressClock {
     /// Returns the time of the last bytes, or else of the start.
     pub(super) fn silent_since(&self) -> Option<Instant> {
         self.silent_since
-    }
-}
-
-/// [`ProgressLimits`] that are replaced while they are read.
-#[derive(Debug)]
-pub(super) struct AtomicProgressLimits {
-    /// In milliseconds. `u64::MAX`: unlimited.
-    stall: AtomicU64,
-    min_rate: AtomicUsize,
-}
-
-impl AtomicProgressLimits {
-    pub(super) fn store(&self, limits: ProgressLimits) {
-        let millis = |stall: Duration| u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
-        self.stall.store(limits.stall.map_or(u64::MAX, millis), Ordering::Relaxed);
-        self.min_rate.store(limits.min_rate, Ordering::Relaxed);
-    }
-
-    pub(super) fn load(&self) -> ProgressLimits {
-        let stall = self.stall.load(Ordering::Relaxed);
-        let stall = (stall < u64::MAX).then(|| Duration::from_millis(stall));
-        ProgressLimits { stall, min_rate: self.min_rate.load(Ordering::Relaxed) }
-    }
-}
-
-impl Default for AtomicProgressLimits {
-    fn default() -> Self {
-        Self { stall: AtomicU64::new(u64::MAX), min_rate: AtomicUsize::new(0) }
     }
 }
 

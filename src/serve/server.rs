@@ -127,26 +127,6 @@ impl<S, F> fmt::Debug for Serve<S, F> {
     }
 }
 
-impl<S, B, F> IntoFuture for Serve<S, F>
-where
-    S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    F: Future<Output = ()> + Send + 'static,
-{
-    type Output = ();
-    type IntoFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
-    }
-}
-
 /// Closes all connections when the server is dropped, tunnels included.
 struct CloseOnDrop(Arc<Connections>);
 
@@ -178,66 +158,71 @@ async fn pause_above(buffers: &BufferBudget, connections: &Connections) {
     }
 }
 
-impl<S, F> Serve<S, F> {
-    async fn run<B>(self)
-    where
-        S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let Self { mut listener, service, limits, buffers, observer, name, shutdown } = self;
-        let connections = CloseOnDrop(listener.connections().clone());
-        let (control, signals) = connection_control(*limits.current());
-        let mut tasks = JoinSet::new();
-        let connection = |stream: MtlsStream, signals: &ConnectionSignals| {
-            let activity = Activity::new(signals.is_draining.clone(), buffers.clone());
-            let open = OpenConnection::new(observer.clone());
-            connection::serve(stream, service.clone(), activity, signals.clone(), open)
-        };
-        let accepting = async {
-            loop {
-                let (stream, _) = listener.accept().await;
-                while tasks.try_join_next().is_some() {}
-                tasks.spawn(connection(stream, &signals));
+impl<S, B, F> IntoFuture for Serve<S, F>
+where
+    S: Service<Request<CallerBody>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    F: Future<Output = ()> + Send + 'static,
+{
+    type Output = ();
+    type IntoFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { mut listener, service, limits, buffers, observer, name, shutdown } = self;
+            let connections = CloseOnDrop(listener.connections().clone());
+            let (control, signals) = connection_control(*limits.current());
+            let mut tasks = JoinSet::new();
+            let connection = |stream: MtlsStream, signals: &ConnectionSignals| {
+                let activity = Activity::new(signals.is_draining.clone(), buffers.clone());
+                let open = OpenConnection::new(observer.clone());
+                connection::serve(stream, service.clone(), activity, signals.clone(), open)
+            };
+            let accepting = async {
+                loop {
+                    let (stream, _) = listener.accept().await;
+                    while tasks.try_join_next().is_some() {}
+                    tasks.spawn(connection(stream, &signals));
+                }
+            };
+            {
+                let mut shutdown = pin!(shutdown);
+                tokio::select! {
+                    () = accepting => {}
+                    () = follow_limits(&limits, &control) => {}
+                    () = pause_above(&buffers, &connections.0) => {}
+                    () = shutdown.as_mut() => {}
+                }
             }
-        };
-        {
-            let mut shutdown = pin!(shutdown);
-            tokio::select! {
-                () = accepting => {}
-                () = follow_limits(&limits, &control) => {}
-                () = pause_above(&buffers, &connections.0) => {}
-                () = shutdown.as_mut() => {}
+            control.drain();
+            let mut handshakes = listener.drain();
+            // Finished tasks do not count as connections.
+            while tasks.try_join_next().is_some() {}
+            tracing::info!(listener = name, connections = connections.0.count(), "draining");
+            let finishing = async {
+                while let Some((stream, _)) = handshakes.accept().await {
+                    tasks.spawn(connection(stream, &signals));
+                }
+                while tasks.join_next().await.is_some() {}
+                // Tunnels outlive the tasks of their connections.
+                connections.0.all_closed().await;
+            };
+            if time::timeout(limits.current().drain_timeout, finishing).await.is_err() {
+                tracing::warn!(
+                    listener = name,
+                    connections = connections.0.count(),
+                    "cut off after the drain timeout"
+                );
+                connections.0.close_all(Closing::Drained);
+                tasks.shutdown().await;
+                let _ = time::timeout(CLOSE_TIMEOUT, connections.0.all_closed()).await;
             }
-        }
-        control.drain();
-        let mut handshakes = listener.drain();
-        // Finished tasks do not count as connections.
-        while tasks.try_join_next().is_some() {}
-        tracing::info!(listener = name, connections = connections.0.count(), "draining");
-        let finishing = async {
-            while let Some((stream, _)) = handshakes.accept().await {
-                tasks.spawn(connection(stream, &signals));
-            }
-            while tasks.join_next().await.is_some() {}
-            // Tunnels outlive the tasks of their connections.
-            connections.0.all_closed().await;
-        };
-        if time::timeout(limits.current().drain_timeout, finishing).await.is_err() {
-            tracing::warn!(
-                listener = name,
-                connections = connections.0.count(),
-                "cut off after the drain timeout"
-            );
-            connections.0.close_all(Closing::Drained);
-            tasks.shutdown().await;
-            let _ = time::timeout(CLOSE_TIMEOUT, connections.0.all_closed()).await;
-        }
+        })
     }
 }

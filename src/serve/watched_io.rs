@@ -131,6 +131,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
         match validator {
             Some(validator) if !activity.is_tunnel() => {
                 let validated = validator.validate(buf, before);
+                activity.set_partial_head(validator.is_within_head());
                 if let Some(rejection) = validator.head_rejection() {
                     activity.input.reject_head(rejection);
                 }

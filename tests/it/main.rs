@@ -11,6 +11,7 @@ mod axum_server;
 mod connecting;
 mod connection_limit;
 mod connection_shares;
+mod deadlines;
 mod examples;
 mod faults;
 mod floods;

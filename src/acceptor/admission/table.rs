@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     fmt,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -64,7 +64,8 @@ struct Counts {
 struct Table {
     by_number: HashMap<u64, Entry>,
     by_address: HashMap<IpAddr, Held>,
-    handshakes: usize,
+    /// Numbers of the connections whose handshake is in progress, or waits to be accepted.
+    handshakes: BTreeSet<u64>,
     /// Number of connections that have been closed to make room, and have not ended yet.
     evicted: usize,
     next_number: u64,
@@ -135,7 +136,7 @@ impl Connections {
         let (state, now) = (Arc::new(ConnectionState::new(remote)), Instant::now());
         let number = table.next_number;
         table.next_number += 1;
-        table.handshakes += 1;
+        table.handshakes.insert(number);
         let entry = Entry { state: state.clone(), address, measured: (0, now), progress: (0, now) };
         table.by_number.insert(number, entry);
         if let Some(address) = address {
@@ -218,7 +219,7 @@ impl Connections {
     }
 
     fn publish(&self, table: &Table) {
-        self.counts.send_replace(Counts { open: table.by_number.len(), handshakes: table.handshakes });
+        self.counts.send_replace(Counts { open: table.by_number.len(), handshakes: table.handshakes.len() });
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -234,7 +235,7 @@ impl Table {
 
     /// Closes a connection if a limit is reached.
     fn make_room(&mut self, connections: usize, handshakes: usize) {
-        if self.handshakes >= handshakes {
+        if self.handshakes.len() >= handshakes {
             self.close_handshake();
         } else if self.remaining() >= connections {
             self.close_next(connections);
@@ -281,7 +282,8 @@ impl Table {
 
     /// Closes a handshake of the address that holds most, the oldest first.
     fn close_handshake(&mut self) {
-        let handshakes = self.by_number.iter().filter(|(_, entry)| {
+        let entries = self.handshakes.iter().filter_map(|number| self.by_number.get_key_value(number));
+        let handshakes = entries.filter(|(_, entry)| {
             let state = &entry.state;
             !state.is_established() && state.closing().is_none() && state.age() >= YOUNG
         });
@@ -358,7 +360,7 @@ impl Place {
         if !std::mem::take(&mut self.is_handshake) {
             return;
         }
-        table.handshakes -= 1;
+        table.handshakes.remove(&self.number);
         let address = table.by_number.get(&self.number).and_then(|entry| entry.address);
         if let Some(held) = address.and_then(|address| table.by_address.get_mut(&address)) {
             held.handshakes -= 1;

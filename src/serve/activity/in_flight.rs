@@ -162,7 +162,6 @@ impl Drop for InFlight {
         if !self.is_cut.load(Ordering::Relaxed) {
             self.activity.served(Instant::now());
         }
-        self.activity.idle_since.store(self.activity.elapsed(), Ordering::Relaxed);
-        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.activity.ended();
     }
 }

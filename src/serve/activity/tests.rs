@@ -41,6 +41,20 @@ async fn incomplete_head_times_out_after_head_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn head_behind_a_request_times_out_after_the_request() {
+    for (is_partial, expected) in [(true, (TimeoutKind::Head, 15)), (false, (TimeoutKind::Idle, 65))] {
+        let activity = new_activity();
+        let start = Instant::now();
+        let request = activity.begin(false, false).unwrap();
+        activity.set_partial_head(is_partial);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        drop(request);
+        let expiry = activity.timed_out(timeouts()).await;
+        assert_eq!((expiry, start.elapsed().as_secs()), (close(expected.0), expected.1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn incomplete_header_block_times_out_beside_requests_in_flight() {
     let activity = new_activity();
     let start = Instant::now();
@@ -316,7 +330,7 @@ async fn unread_responses_use_limits_of_their_route() {
 #[tokio::test(start_paused = true)]
 async fn blocked_socket_times_out_after_body_timeout() {
     let activity = new_activity();
-    activity.set_read_limits(timeouts().read);
+    activity.set_stream_limits(StreamLimits::new(timeouts().read, None));
     let start = Instant::now();
     let blocked = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -335,7 +349,7 @@ async fn blocked_socket_times_out_after_body_timeout() {
 #[tokio::test(start_paused = true)]
 async fn socket_that_accepts_a_byte_a_second_is_too_slow() {
     let activity = new_activity();
-    activity.set_read_limits(ProgressLimits::new(Some(BODY), 240));
+    activity.set_stream_limits(StreamLimits::new(ProgressLimits::new(Some(BODY), 240), None));
     let start = Instant::now();
     let trickle = async {
         for accepted in 1_200.. {

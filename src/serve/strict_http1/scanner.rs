@@ -61,6 +61,11 @@ impl Scanner {
         matches!(self.state, State::Idle(_))
     }
 
+    /// Returns true if a part of a head has arrived.
+    pub(super) fn is_within_head(&self) -> bool {
+        matches!(self.state, State::IdleLf(_) | State::RequestLine(_) | State::Fields(_))
+    }
+
     #[cfg(test)]
     pub(super) fn is_between_requests(&self) -> bool {
         matches!(self.state, State::Idle(_) | State::IdleLf(_))

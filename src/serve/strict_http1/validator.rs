@@ -48,6 +48,11 @@ impl Http1Validator {
         self.rejection.is_some() || !self.scanner.is_idle()
     }
 
+    /// Returns true if a part of a head has arrived.
+    pub(in crate::serve) fn is_within_head(&self) -> bool {
+        self.scanner.is_within_head()
+    }
+
     /// Reads in place of the socket after a violation. `None`: read the socket.
     pub(in crate::serve) fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<Poll<io::Result<()>>> {
         let read = match self.rejection.as_mut()? {

@@ -5,11 +5,9 @@
 
 mod deadline;
 mod download;
-mod exchange_activity;
 mod future;
 mod lazy_timer;
 mod settings;
-mod upload;
 
 #[cfg(test)]
 mod tests;
@@ -22,14 +20,13 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
-use tower_mtls::{request::is_grpc, serve::ProgressLimits};
+use tower_mtls::serve::CallerBody;
 
+use self::future::BoundedFuture;
 pub(crate) use self::{
     download::{Download, StreamIdleTimeout},
     settings::Bounds,
-    upload::{Upload, UploadTimeout},
 };
-use self::{exchange_activity::ExchangeActivity, future::BoundedFuture, upload::UploadClock};
 use super::forward_error::ForwardError;
 
 impl<S> Layer<S> for Bounds {
@@ -47,12 +44,11 @@ pub(crate) struct Bounded<S> {
     bounds: Arc<Bounds>,
 }
 
-impl<S, B, R> Service<Request<B>> for Bounded<S>
+impl<S, B, R> Service<Request<CallerBody<B>>> for Bounded<S>
 where
-    S: Service<Request<Upload<B>>, Response = Response<R>>,
+    S: Service<Request<CallerBody<B>>, Response = Response<R>>,
     S::Error: Into<ForwardError>,
     B: Body,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     R: Body + Send + 'static,
 {
     type Response = Response<Download<R>>;
@@ -63,18 +59,12 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<CallerBody<B>>) -> Self::Future {
         let Some(permit) = self.bounds.acquire() else { return BoundedFuture::rejected() };
-        let limits = &self.bounds.limits;
-        let stream_idle_timeout = limits.stream_idle_timeout;
-        let progress = ProgressLimits::new(limits.body_timeout, limits.min_data_rate);
-        let has_limits = stream_idle_timeout.is_some() || progress.is_limited();
-        let activity = has_limits.then(|| ExchangeActivity::new(is_grpc(&request)));
-        let clock =
-            activity.clone().map(|activity| UploadClock::new(progress, stream_idle_timeout, activity));
-        let (head, body) = request.into_parts();
-        let (body, upload_end) = Upload::new(body, limits.first_byte_timeout.is_some(), clock);
-        let response = self.inner.call(Request::from_parts(head, body));
-        BoundedFuture::new(response, permit, upload_end, &self.bounds, activity)
+        let upload = request.body().upload().cloned();
+        if let Some(upload) = &upload {
+            upload.set_limits(self.bounds.stream_limits());
+        }
+        BoundedFuture::new(self.inner.call(request), permit, upload, &self.bounds)
     }
 }

@@ -4,10 +4,10 @@ use std::{error::Error, fmt, time::Duration};
 
 use tower_mtls::{
     outbound::{ClientError, ClientErrorKind},
-    serve::{HeadRejection, is_malformed_body},
+    serve::{HeadRejection, UploadError},
 };
 
-use super::bounds::{StreamIdleTimeout, UploadTimeout};
+use super::bounds::StreamIdleTimeout;
 use crate::config::RateLimitKey;
 
 /// Reason for which a routed request has no upstream response.
@@ -18,8 +18,8 @@ pub(crate) enum ForwardError {
     FirstByteTimeout,
     /// The exchange did not complete in time.
     RequestTimeout,
-    /// The rest of the request's body did not arrive in time.
-    Upload(UploadTimeout),
+    /// The request's body failed.
+    Upload(UploadError),
     /// The request's head is larger than the route permits.
     Head(HeadRejection),
     /// The request's body is larger than the route permits.
@@ -45,12 +45,14 @@ impl ForwardError {
     /// Returns the stable code of the response.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Upstream(error) if is_malformed_body(error) => "malformed_body",
             Self::Upstream(error) => error.kind().as_str(),
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::RequestTimeout => "request_timeout",
-            Self::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => "body_timeout",
-            Self::Upload(UploadTimeout::Idle) => StreamIdleTimeout::CODE,
+            Self::Upload(UploadError::Idle) => StreamIdleTimeout::CODE,
+            Self::Upload(UploadError::Disconnected) => "caller_disconnected",
+            Self::Upload(UploadError::Malformed) => "malformed_body",
+            // Stalled, or too slow.
+            Self::Upload(_) => "body_timeout",
             Self::Head(rejection) => rejection.code(),
             Self::BodyTooLarge => "body_too_large",
             Self::TooManyResponseFields => ClientErrorKind::Connection.as_str(),
@@ -62,17 +64,18 @@ impl ForwardError {
     /// Returns true if the caller's request caused the error.
     pub(crate) fn is_caller_fault(&self) -> bool {
         match self {
-            Self::Upstream(error) => is_malformed_body(error),
-            Self::Upload(UploadTimeout::Stall | UploadTimeout::Rate)
-            | Self::Head(_)
-            | Self::BodyTooLarge
-            | Self::TooManyRequests
-            | Self::RateLimited { .. } => true,
-            Self::FirstByteTimeout
+            Self::Upload(error) => *error != UploadError::Idle,
+            Self::Head(_) | Self::BodyTooLarge | Self::TooManyRequests | Self::RateLimited { .. } => true,
+            Self::Upstream(_)
+            | Self::FirstByteTimeout
             | Self::RequestTimeout
-            | Self::TooManyResponseFields
-            | Self::Upload(UploadTimeout::Idle) => false,
+            | Self::TooManyResponseFields => false,
         }
+    }
+
+    /// Returns true if the caller does not wait for the response.
+    pub(crate) fn is_disconnect(&self) -> bool {
+        matches!(self, Self::Upload(UploadError::Disconnected))
     }
 
     /// Returns true if the request names an unknown identity, or none.
@@ -87,7 +90,7 @@ impl fmt::Display for ForwardError {
             Self::Upstream(error) => write!(f, "{error}{}", causes(error)),
             Self::FirstByteTimeout => f.write_str("upstream did not respond in time (first_byte_timeout)"),
             Self::RequestTimeout => f.write_str("request timed out (request_timeout)"),
-            Self::Upload(timeout) => f.write_str(timeout.message()),
+            Self::Upload(error) => error.fmt(f),
             Self::Head(rejection) => {
                 let key = match rejection {
                     HeadRejection::TargetTooLong => "max_target_size",

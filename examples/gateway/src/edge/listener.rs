@@ -133,7 +133,6 @@ fn http_limits(limits: &Limits) -> HttpLimits {
         .with_min_data_rate(limits.request.min_data_rate)
         .with_max_connection_age(limits.max_connection_age)
         .with_drain_timeout(limits.drain_timeout)
+        .with_stream_idle_timeout(limits.request.stream_idle_timeout)
         .with_head_limits(head_limits(&limits.request))
-        // Each route has its own.
-        .without_upload_deadlines()
 }

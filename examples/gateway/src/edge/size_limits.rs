@@ -15,6 +15,7 @@ use http_body::Body;
 use tower::{Layer, Service};
 use tower_mtls::serve::HeadLimits;
 
+use self::body::limited;
 pub(crate) use self::{body::LimitedBody, future::LimitedFuture};
 use super::{forward_error::ForwardError, listener::head_limits};
 use crate::config::RequestLimits;
@@ -58,7 +59,8 @@ pub(crate) struct SizeLimits<S> {
 
 impl<S, B, R> Service<Request<B>> for SizeLimits<S>
 where
-    S: Service<Request<LimitedBody<B>>, Response = Response<R>, Error = ForwardError>,
+    S: Service<Request<LimitedBody<B>>, Response = Response<R>>,
+    S::Error: Into<ForwardError>,
     B: Body,
 {
     type Response = S::Response;
@@ -66,7 +68,7 @@ where
     type Future = LimitedFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ForwardError>> {
-        self.inner.poll_ready(cx)
+        self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
@@ -81,7 +83,7 @@ where
         // hyper reads no more than an exact size.
         let max_body_size = max_body_size.filter(|_| announced.exact().is_none());
         let (head, body) = request.into_parts();
-        let (body, exceeded) = LimitedBody::new(body, max_body_size);
+        let (body, exceeded) = limited(body, max_body_size);
         let response = self.inner.call(Request::from_parts(head, body));
         LimitedFuture::new(response, exceeded, response_fields)
     }

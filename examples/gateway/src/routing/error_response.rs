@@ -5,10 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use tower_mtls::{outbound::ClientErrorKind, request::grpc_error};
+use tower_mtls::{outbound::ClientErrorKind, request::grpc_error, serve::UploadError};
 
-use crate::edge::{ForwardError, UploadTimeout};
-use tower_mtls::serve::is_malformed_body;
+use crate::edge::ForwardError;
 
 /// Returns a problem response. Title and code must not need JSON escapes.
 fn problem(status: StatusCode, title: &str, code: &str) -> Response<Full<Bytes>> {
@@ -89,10 +88,6 @@ pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Byte
             response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(*retry_after).into());
             return response;
         }
-        // The upstream is not at fault: it did not receive the whole body.
-        ForwardError::Upstream(error) if is_malformed_body(error) => {
-            (StatusCode::BAD_REQUEST, "Malformed body")
-        }
         ForwardError::Upstream(error) if error.kind() == ClientErrorKind::ConnectTimeout => GATEWAY_TIMEOUT,
         ForwardError::Upstream(error) if error.kind() == ClientErrorKind::TooManyConnections => {
             (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable")
@@ -102,10 +97,11 @@ pub(super) fn forward_error_response(error: &ForwardError) -> Response<Full<Byte
         }
         ForwardError::FirstByteTimeout
         | ForwardError::RequestTimeout
-        | ForwardError::Upload(UploadTimeout::Idle) => GATEWAY_TIMEOUT,
-        ForwardError::Upload(UploadTimeout::Stall | UploadTimeout::Rate) => {
-            (StatusCode::REQUEST_TIMEOUT, "Request timeout")
-        }
+        | ForwardError::Upload(UploadError::Idle) => GATEWAY_TIMEOUT,
+        // The upstream is not at fault: it did not receive the whole body.
+        ForwardError::Upload(UploadError::Malformed) => (StatusCode::BAD_REQUEST, "Malformed body"),
+        ForwardError::Upload(UploadError::Disconnected) => (StatusCode::BAD_REQUEST, "Incomplete body"),
+        ForwardError::Upload(_) => (StatusCode::REQUEST_TIMEOUT, "Request timeout"),
         ForwardError::Head(rejection) => match rejection.status() {
             StatusCode::URI_TOO_LONG => (StatusCode::URI_TOO_LONG, "URI too long"),
             status => (status, "Request header fields too large"),

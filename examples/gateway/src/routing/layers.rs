@@ -14,12 +14,12 @@ use super::{
     rate_limit::{RateLimited, RateLimits},
     unverified::{Unverified, UnverifiedLayer},
 };
-use crate::edge::{Bounded, Bounds, LimitedBody, SizeLimits, SizeLimitsLayer, Upload};
+use crate::edge::{Bounded, Bounds, LimitedBody, SizeLimits, SizeLimitsLayer};
 
 /// HTTP client shared by all routes.
-pub(crate) type Client = MtlsClient<ProxyBody<Upload<LimitedBody<CallerBody>>>>;
+pub(crate) type Client = MtlsClient<ProxyBody<LimitedBody<CallerBody>>>;
 
-type ToUpstream = SizeLimits<Bounded<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>>;
+type ToUpstream = Bounded<SizeLimits<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>>;
 
 /// The layers of a route, by the kind of its policy.
 #[derive(Debug, Clone)]
@@ -54,16 +54,17 @@ impl RouteLayers {
     /// 3. the counter of certificates that were admitted without verification;
     /// 4. the other rate limits;
     /// 5. the choices of a policy document: identity and upstream;
-    /// 6. the maximum sizes of the route;
-    /// 7. the timeouts and the concurrency limit of the route;
+    /// 6. the timeouts and the concurrency limit of the route;
+    /// 7. the maximum sizes of the route;
     /// 8. the reverse proxy: path and headers of the upstream request;
     /// 9. retries of idempotent requests;
     /// 10. the client identity, and the client.
     pub(crate) fn service(self, policy: &RoutePolicy, host: Option<&str>, path: &str) -> RouteService {
         let Self { is_shadow, forwarding, rate_limits, bounds, proxy, identity, client } = self;
+        let sizes = SizeLimitsLayer::new(&bounds.limits);
         let to_upstream = ServiceBuilder::new()
-            .layer(SizeLimitsLayer::new(&bounds.limits))
             .layer(bounds)
+            .layer(sizes)
             .layer(proxy)
             .retry(RetryIdempotent::default())
             .layer(identity)

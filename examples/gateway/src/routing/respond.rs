@@ -14,7 +14,7 @@ use tower_mtls::{
 
 use super::{
     error_response::{RoutingError, forward_error_response, to_grpc},
-    exchange::{Exchange, ExchangeBody},
+    exchange::{Exchange, ExchangeBody, RequestFields},
     identity_selector::SelectorValue,
     in_flight,
     layers::RouteService,
@@ -36,14 +36,14 @@ pub(crate) async fn respond(
     mut request: Request<CallerBody>,
 ) -> Response<ExchangeBody<RouteBody>> {
     let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(&request));
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let remote = remote_addr(request.extensions()).map(tracing::field::display);
+    let fields = RequestFields::of(&request);
     let route = route(current, &mut request);
     let (facts, service) = match route {
         Ok(route) => route,
         Err(error) => {
-            let (method, path) = (log::cut(method.as_str()), log::cut(&path));
             if error != RoutingError::CertificateNotTrusted {
+                let (method, path) = (fields.method(), fields.path());
+                let remote = fields.remote.map(tracing::field::display);
                 tracing::debug!(%method, path = &*path, remote, ?error, "request rejected: no route");
             }
             metrics::unrouted(error.code());
@@ -56,7 +56,7 @@ pub(crate) async fn respond(
         }
     };
     let selector_value = facts.identity_selector.as_ref().map(|by| by.prepare(&mut request));
-    let mut exchange = Exchange::begin(facts);
+    let mut exchange = Exchange::begin(facts, fields);
     let result = match service {
         RouteService::Rules(service) => {
             let result = service.oneshot(request).await;
@@ -71,25 +71,34 @@ pub(crate) async fn respond(
             result.map(|response| response.map(Either::Right).map(Either::Left))
         }
     };
-    let mut error_code = None;
+    let (mut error_code, mut is_disconnected) = (None, false);
     let mut response = result.unwrap_or_else(|error| {
         let code = error.code();
         let RouteFacts { path: route, upstream, identity, metrics, .. } = exchange.facts();
         let identity = identity.as_deref().filter(|_| error.is_unknown_identity());
         let selector_value = selector_value.as_ref().filter(|_| error.is_unknown_identity());
         let (by, value) = (selector_value.map(SelectorValue::by), selector_value.map(SelectorValue::value));
-        let (method, path) = (log::cut(method.as_str()), log::cut(&path));
-        if error.is_caller_fault() {
+        let fields = exchange.request();
+        let (method, path) = (fields.method(), fields.path());
+        let remote = fields.remote.map(tracing::field::display);
+        is_disconnected = error.is_disconnect();
+        if is_disconnected {
+            tracing::debug!(code, %method, path = &*path, route, upstream, remote, "{error}");
+        } else if error.is_caller_fault() {
             // At the level of rejections, whose rate limit is separate: callers cannot suppress upstream errors.
             tracing::info!(code, %method, path = &*path, route, upstream, remote, "{error}");
         } else {
             tracing::warn!(code, %method, path = &*path, route, upstream, remote, identity, by, value, "{error}");
         }
-        metrics.failed(code);
+        if !is_disconnected {
+            metrics.failed(code);
+        }
         error_code = Some(code);
         gateway_response(forward_error_response(&error), is_head)
     });
-    exchange.set_status(response.status());
+    if !is_disconnected {
+        exchange.set_status(response.status());
+    }
     if let Some(code) = error_code.filter(|_| is_grpc) {
         response = gateway_response(to_grpc(response.status(), code), is_head);
     }

@@ -7,14 +7,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
+use tower_mtls::serve::Upload;
 
 use super::{
     deadline::{Deadline, DeadlineState},
-    exchange_activity::ExchangeActivity,
     lazy_timer::LazyTimer,
     settings::Permit,
 };
@@ -59,31 +58,24 @@ impl error::Error for StreamIdleTimeout {}
 /// Deadline of a response body without bytes.
 pub(super) struct DownloadClock {
     timeout: Duration,
-    activity: ExchangeActivity,
+    /// None: the request has no body.
+    upload: Option<Upload>,
     /// Time from which the upstream is awaited.
     since: Option<Instant>,
     timer: LazyTimer,
 }
 
 impl DownloadClock {
-    pub(super) fn new(timeout: Duration, activity: ExchangeActivity, timer: LazyTimer) -> Self {
-        Self { timeout, activity, since: None, timer }
-    }
-
-    /// Records bytes of the upstream.
-    fn record(&mut self, bytes: usize) {
-        self.since = None;
-        if bytes > 0 {
-            self.activity.record(Instant::now());
-        }
+    pub(super) fn new(timeout: Duration, upload: Option<Upload>, timer: LazyTimer) -> Self {
+        Self { timeout, upload, since: None, timer }
     }
 
     /// The caller waits for bytes; ready at the deadline.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
         loop {
-            let deadline = self.activity.last().max(since).checked_add(self.timeout);
-            let Some(deadline) = deadline else { return Poll::Pending };
+            let last = self.upload.as_ref().map_or(since, |upload| upload.last_byte().max(since));
+            let Some(deadline) = last.checked_add(self.timeout) else { return Poll::Pending };
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
@@ -138,8 +130,8 @@ where
         };
         match (frame, this.clock) {
             (Poll::Ready(frame), clock) => {
-                if let (Some(Ok(frame)), Some(clock)) = (&frame, clock) {
-                    clock.record(frame.data_ref().map_or(1, Buf::remaining));
+                if let (Some(Ok(_)), Some(clock)) = (&frame, clock) {
+                    clock.since = None;
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }

@@ -9,15 +9,13 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tower_mtls::serve::{ProgressLimits, ReleasedOnClose};
+use tower_mtls::serve::{ProgressLimits, ReleasedOnClose, Upload, UploadError};
 
 use super::{
     super::forward_error::ForwardError,
     download::{Download, DownloadClock},
-    exchange_activity::ExchangeActivity,
     lazy_timer::LazyTimer,
     settings::{Bounds, Permit},
-    upload::UploadEnd,
 };
 
 pin_project! {
@@ -27,39 +25,35 @@ pin_project! {
         response: Option<F>,
         // None: rejected, or completed.
         permit: Option<Permit>,
-        upload_end: UploadEnd,
+        // None: the request has no body.
+        upload: Option<Upload>,
+        is_uploaded: bool,
         first_byte_timeout: Option<Duration>,
         first_byte_deadline: Option<Instant>,
-        first_byte_timer: LazyTimer,
+        // Of the upload, then of the first byte, then of the response.
+        timer: LazyTimer,
         deadline: Option<Instant>,
         read_limits: ProgressLimits,
         stream_idle_timeout: Option<Duration>,
-        activity: Option<ExchangeActivity>,
         #[pin]
         deadline_timer: Option<Sleep>,
     }
 }
 
 impl<F> BoundedFuture<F> {
-    pub(super) fn new(
-        response: F,
-        permit: Permit,
-        upload_end: UploadEnd,
-        bounds: &Bounds,
-        activity: Option<ExchangeActivity>,
-    ) -> Self {
+    pub(super) fn new(response: F, permit: Permit, upload: Option<Upload>, bounds: &Bounds) -> Self {
         let deadline = bounds.limits.request_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Self {
             response: Some(response),
             permit: Some(permit),
-            upload_end,
+            is_uploaded: upload.is_none(),
+            upload,
             first_byte_timeout: bounds.limits.first_byte_timeout,
             first_byte_deadline: None,
-            first_byte_timer: LazyTimer::default(),
+            timer: LazyTimer::default(),
             deadline,
             read_limits: bounds.read_limits(),
             stream_idle_timeout: bounds.limits.stream_idle_timeout,
-            activity,
             deadline_timer: deadline.map(sleep_until),
         }
     }
@@ -68,14 +62,14 @@ impl<F> BoundedFuture<F> {
         Self {
             response: None,
             permit: None,
-            upload_end: UploadEnd::Reached,
+            upload: None,
+            is_uploaded: true,
             first_byte_timeout: None,
             first_byte_deadline: None,
-            first_byte_timer: LazyTimer::default(),
+            timer: LazyTimer::default(),
             deadline: None,
             read_limits: ProgressLimits::new(None, 0),
             stream_idle_timeout: None,
-            activity: None,
             deadline_timer: None,
         }
     }
@@ -94,6 +88,16 @@ where
         let (Some(response), true) = (this.response.as_mut().as_pin_mut(), this.permit.is_some()) else {
             return Poll::Ready(Err(ForwardError::TooManyRequests));
         };
+        // Before the response: the failure of the body is the cause of the upstream's.
+        if let Some(upload) = this.upload
+            && !*this.is_uploaded
+            && let Poll::Ready(end) = upload.poll_end(cx)
+        {
+            if let Err(error) = end {
+                return Poll::Ready(Err(ForwardError::Upload(error)));
+            }
+            *this.is_uploaded = true;
+        }
         if let Poll::Ready(result) = response.poll(cx) {
             let Some(permit) = this.permit.take() else {
                 return Poll::Ready(Err(ForwardError::TooManyRequests));
@@ -109,20 +113,15 @@ where
                     if !body.is_end_stream() {
                         head.extensions.insert(*this.read_limits);
                     }
-                    let activity = this.activity.take();
-                    if let Some(activity) = &activity {
-                        activity.response_begins();
-                    }
-                    let timer = std::mem::take(this.first_byte_timer);
-                    let clock = activity.zip(*this.stream_idle_timeout);
-                    let clock = clock.map(|(activity, timeout)| DownloadClock::new(timeout, activity, timer));
+                    let (upload, timer) = (this.upload.take(), std::mem::take(this.timer));
+                    let clock = this.stream_idle_timeout;
+                    let clock = clock.map(|timeout| DownloadClock::new(timeout, upload, timer));
                     let body = Download::new(body, permit, *this.deadline, clock);
                     Ok(Response::from_parts(head, body))
                 }
-                // The timeout of the upload caused the error.
-                Err(error) => match this.upload_end.timeout() {
-                    Some(timeout) => Err(ForwardError::Upload(timeout)),
-                    None => Err(error.into()),
+                Err(error) => match this.upload.as_ref().map(|upload| upload.poll_end(cx)) {
+                    Some(Poll::Ready(Err(error))) => Err(ForwardError::Upload(error)),
+                    _ => Err(error.into()),
                 },
             });
         }
@@ -131,18 +130,23 @@ where
         {
             return Poll::Ready(Err(ForwardError::RequestTimeout));
         }
-        if let UploadEnd::Pending(end) = this.upload_end {
-            // A receive error means that the body has ended.
-            if let Ok(timeout) = ready!(Pin::new(end).poll(cx)) {
-                return Poll::Ready(Err(ForwardError::Upload(timeout)));
+        if let Some(upload) = this.upload
+            && !*this.is_uploaded
+        {
+            // The upstream reads nothing.
+            while let Some(deadline) = upload.unread_deadline() {
+                if deadline <= Instant::now() {
+                    return Poll::Ready(Err(ForwardError::Upload(UploadError::Idle)));
+                }
+                ready!(this.timer.poll_until(deadline, cx));
             }
-            *this.upload_end = UploadEnd::Reached;
+            return Poll::Pending;
         }
         let Some(first_byte_timeout) = *this.first_byte_timeout else { return Poll::Pending };
         if this.first_byte_deadline.is_none() {
             *this.first_byte_deadline = Instant::now().checked_add(first_byte_timeout);
         }
         let Some(deadline) = *this.first_byte_deadline else { return Poll::Pending };
-        this.first_byte_timer.poll_until(deadline, cx).map(|()| Err(ForwardError::FirstByteTimeout))
+        this.timer.poll_until(deadline, cx).map(|()| Err(ForwardError::FirstByteTimeout))
     }
 }

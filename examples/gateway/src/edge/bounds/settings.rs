@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use tower_mtls::serve::ProgressLimits;
+use tower_mtls::serve::{ProgressLimits, StreamLimits};
 
 use crate::config::RequestLimits;
 
@@ -24,6 +24,12 @@ pub(crate) struct Bounds {
 pub(super) struct Permit(Arc<AtomicUsize>);
 
 impl Bounds {
+    /// Returns the limits of request bodies.
+    pub(super) fn stream_limits(&self) -> StreamLimits {
+        let RequestLimits { body_timeout, min_data_rate, stream_idle_timeout, .. } = self.limits;
+        StreamLimits::new(ProgressLimits::new(body_timeout, min_data_rate), stream_idle_timeout)
+    }
+
     /// Returns the limits of reading a response.
     pub(super) fn read_limits(&self) -> ProgressLimits {
         let stall = self.limits.body_timeout.into_iter().chain(self.limits.request_timeout).min();

@@ -1,29 +1,15 @@
-use std::{
-    error::Error,
-    fmt,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::{error::Error, fmt};
 
-use bytes::Buf;
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
-type BoxError = Box<dyn Error + Send + Sync>;
+use crate::edge::inspected_body::{BoxError, Inspect, InspectedBody};
 
-pin_project! {
-    /// Request body that fails when it passes its maximum size.
-    #[derive(Debug, Default)]
-    pub(crate) struct LimitedBody<B> {
-        #[pin]
-        body: B,
-        limit: Option<Limit>,
-    }
-}
+/// Request body that fails when it passes its maximum size.
+pub(crate) type LimitedBody<B> = InspectedBody<B, Limit>;
 
+/// Maximum size of a body.
 #[derive(Debug)]
-struct Limit {
+pub(crate) struct Limit {
     /// Number of further bytes.
     remaining: u64,
     /// None: exceeded.
@@ -42,20 +28,20 @@ impl fmt::Display for Exceeded {
 
 impl Error for Exceeded {}
 
-impl<B> LimitedBody<B> {
-    /// Limits a body of unknown size. The receiver fails if the body ends within the limit.
-    pub(super) fn new(body: B, max_body_size: Option<u64>) -> (Self, Option<oneshot::Receiver<Exceeded>>) {
-        let Some(max_body_size) = max_body_size else { return (Self { body, limit: None }, None) };
-        let (exceeded_tx, exceeded) = oneshot::channel();
-        let limit = Limit { remaining: max_body_size, exceeded_tx: Some(exceeded_tx) };
-        (Self { body, limit: Some(limit) }, Some(exceeded))
-    }
+/// Limits a body of unknown size. The receiver fails if the body ends within the limit.
+pub(super) fn limited<B>(
+    body: B,
+    max_body_size: Option<u64>,
+) -> (LimitedBody<B>, Option<oneshot::Receiver<Exceeded>>) {
+    let Some(remaining) = max_body_size else { return (InspectedBody::new(body, None), None) };
+    let (exceeded_tx, exceeded) = oneshot::channel();
+    let limit = Limit { remaining, exceeded_tx: Some(exceeded_tx) };
+    (InspectedBody::new(body, Some(limit)), Some(exceeded))
 }
 
-impl Limit {
-    /// Subtracts the bytes of a frame.
-    fn take(&mut self, length: usize) -> Result<(), Exceeded> {
-        let remaining = self.remaining.checked_sub(length as u64).filter(|_| self.exceeded_tx.is_some());
+impl Inspect for Limit {
+    fn inspect(&mut self, bytes: usize) -> Result<(), BoxError> {
+        let remaining = self.remaining.checked_sub(bytes as u64).filter(|_| self.exceeded_tx.is_some());
         match remaining {
             Some(remaining) => {
                 self.remaining = remaining;
@@ -66,39 +52,8 @@ impl Limit {
                     // An error means that the response has begun.
                     let _ = exceeded_tx.send(Exceeded);
                 }
-                Err(Exceeded)
+                Err(Exceeded.into())
             }
         }
-    }
-}
-
-impl<B> Body for LimitedBody<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    type Data = B::Data;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
-        let this = self.project();
-        let frame = ready!(this.body.poll_frame(cx));
-        if let (Some(limit), Some(Ok(frame))) = (this.limit, &frame)
-            && let Err(exceeded) = limit.take(frame.data_ref().map_or(0, Buf::remaining))
-        {
-            return Poll::Ready(Some(Err(exceeded.into())));
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

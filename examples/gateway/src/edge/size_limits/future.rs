@@ -35,18 +35,19 @@ impl<F> LimitedFuture<F> {
     }
 }
 
-impl<F, R> Future for LimitedFuture<F>
+impl<F, R, E> Future for LimitedFuture<F>
 where
-    F: Future<Output = Result<Response<R>, ForwardError>>,
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Into<ForwardError>,
 {
-    type Output = F::Output;
+    type Output = Result<Response<R>, ForwardError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(response) = this.response.as_pin_mut() else {
             return this.rejection.take().map_or(Poll::Pending, |rejection| Poll::Ready(Err(rejection)));
         };
-        let result = response.poll(cx);
+        let result = response.poll(cx).map_err(Into::into);
         if let Poll::Ready(Ok(response)) = &result
             && response.headers().len() > *this.max_fields
         {

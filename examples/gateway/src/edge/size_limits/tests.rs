@@ -63,16 +63,17 @@ async fn body_passes_up_to_the_maximum_size() {
 
 #[tokio::test]
 async fn request_with_a_larger_announced_body_does_not_reach_the_service() {
-    let service = service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| -> Result<Response<()>, _> {
-        unreachable!("the request is rejected")
-    });
+    let service =
+        service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| -> Result<Response<()>, ForwardError> {
+            unreachable!("the request is rejected")
+        });
     let result = layer(Some(1)).layer(service).oneshot(Request::new(Full::from("xx"))).await;
     assert!(matches!(result, Err(ForwardError::BodyTooLarge)));
 }
 
 #[tokio::test]
 async fn larger_body_fails_and_stays_failed() {
-    let (body, _exceeded) = LimitedBody::new(chunks(&[1, 2, 1]), Some(2));
+    let (body, _exceeded) = limited(chunks(&[1, 2, 1]), Some(2));
     let mut frames = body.into_data_stream();
     assert_eq!(frames.next().await.unwrap().unwrap(), "x");
     assert!(frames.next().await.unwrap().unwrap_err().is::<body::Exceeded>());
@@ -83,7 +84,7 @@ async fn larger_body_fails_and_stays_failed() {
 async fn response_that_has_begun_is_the_result() {
     let service = service_fn(async |request: Request<LimitedBody<Chunks>>| {
         let failed = request.into_body().collect().await.is_err();
-        Ok(Response::new(failed))
+        Ok::<_, ForwardError>(Response::new(failed))
     });
     let result = layer(Some(1)).layer(service).oneshot(Request::new(chunks(&[2]))).await;
     assert!(result.unwrap().into_body(), "the body failed");
@@ -97,7 +98,7 @@ async fn response_passes_up_to_the_maximum_number_of_fields() {
             for _ in 0..fields {
                 response.headers_mut().append("field", http::HeaderValue::from_static("value"));
             }
-            std::future::ready(Ok(response))
+            std::future::ready(Ok::<_, ForwardError>(response))
         });
         let result = layer(None).layer(service).oneshot(Request::new(Full::default())).await;
         match result {
@@ -109,7 +110,8 @@ async fn response_passes_up_to_the_maximum_number_of_fields() {
 
 #[tokio::test]
 async fn larger_head_does_not_reach_the_service() {
-    let service = service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| Ok(Response::new(())));
+    let service =
+        service_fn(async |_: Request<LimitedBody<Full<Bytes>>>| Ok::<_, ForwardError>(Response::new(())));
     let request = |fields: usize| {
         let fields = (0..fields).fold(Request::get("/"), |request, _| request.header("field", "value"));
         fields.body(Full::default()).unwrap()

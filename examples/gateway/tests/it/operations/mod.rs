@@ -11,3 +11,4 @@ mod reload;
 mod slow_callers;
 #[cfg(target_os = "linux")]
 mod unread;
+mod uploads;

@@ -129,7 +129,10 @@ async fn quiet_response_outlives_the_body_timeout_and_ends_at_the_stream_idle_ti
         let text = metrics(&world.demo, world.running.management_port()).await;
         let lines = text.lines().filter(|line| line.contains("code=\"stream_idle_timeout\""));
         assert_eq!(lines.filter(|line| line.ends_with(" 2")).count(), 1, "{text}");
-        world.running.logged(0, "response without bytes timed out (stream_idle_timeout)");
+        let line = world.running.logged(0, "response without bytes timed out (stream_idle_timeout)");
+        for field in ["method=GET", "path=\"/open/quiet\"", "route=\"/open\"", "remote=127.0.0.1:"] {
+            assert!(line.contains(field), "{field}: {line}");
+        }
     }
 }
 
