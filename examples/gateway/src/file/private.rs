@@ -8,7 +8,7 @@ use std::{
 
 /// Creates the folder if it does not exist. An existing folder that other users can access is an error: it can be a
 /// shared one.
-pub(super) fn folder(path: &Path) -> io::Result<()> {
+pub(crate) fn folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -27,7 +27,7 @@ pub(super) fn folder(path: &Path) -> io::Result<()> {
 }
 
 /// Opens the file for reading and writing, and creates it if it does not exist.
-pub(super) fn file(path: &Path) -> io::Result<File> {
+pub(crate) fn file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let file = owner_only(&mut options).open(path)?;
@@ -40,7 +40,7 @@ pub(super) fn file(path: &Path) -> io::Result<File> {
 }
 
 /// Creates a file atomically. Fails if it exists, and does not follow symbolic links.
-pub(super) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = Path::new(&new);
@@ -55,6 +55,18 @@ pub(super) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     removed?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// Replaces a file atomically, or creates it. The folder must be accessible to the owner only.
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    let mut file = owner_only(&mut options).open(&new)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
 }
 
 fn write_as(new: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
@@ -77,6 +89,18 @@ fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
 mod tests {
     use super::*;
     use crate::scratch::Scratch;
+
+    #[test]
+    fn replaced_file_has_the_new_contents_only() {
+        let scratch = Scratch::new();
+        folder(scratch.path()).unwrap();
+        let file = scratch.path().join("list");
+        for contents in [&b"a longer first text"[..], b"second"] {
+            replace(&file, contents).unwrap();
+            assert_eq!(fs::read(&file).unwrap(), contents);
+        }
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+    }
 
     #[cfg(unix)]
     #[test]
