@@ -8,6 +8,7 @@ use std::{
 
 use tower_mtls::{
     IdentityLayer, UpstreamTrust,
+    certificate::Timestamp,
     identity::IdentityReference,
     policy::{Revocation, RevocationList, RevocationMode},
 };
@@ -20,17 +21,17 @@ use super::{
 };
 use crate::{
     config::{Config, CrlUrl, FilePath, Located, RevocationCheck, RevocationConfig, quoted},
-    crl::{DownloadedLists, Issuers, Source, SourceId},
+    crl::{DownloadedLists, Issuers, Lists, Source, SourceId},
 };
 
 /// Lists that loads share.
 #[derive(Default)]
 pub(super) struct CrlCache {
     parsed: Memo<Vec<RevocationList>>,
-    /// Those of the configuration that serves, by file.
-    published: HashMap<PathBuf, Vec<RevocationList>>,
+    /// Those of the configuration that serves, by set and file.
+    published: HashMap<(String, PathBuf), Lists>,
     /// Those of this load.
-    loaded: HashMap<PathBuf, Vec<RevocationList>>,
+    loaded: HashMap<(String, PathBuf), Lists>,
     downloaded: Arc<DownloadedLists>,
 }
 
@@ -86,6 +87,7 @@ pub(super) struct SetContext<'a> {
     /// Of the CAs.
     pub(super) digest: Digest,
     pub(super) config: &'a Config,
+    pub(super) now: Timestamp,
 }
 
 impl SetContext<'_> {
@@ -108,65 +110,58 @@ impl SetContext<'_> {
         let sources = self.sources(cache, findings);
         let files = files.into_iter().collect::<Option<Vec<_>>>().ok_or(())?;
         let sources = sources.ok_or(())?;
-        let (mut lists, mut digests) = (Vec::new(), Vec::new());
-        for (read, digest) in files {
-            lists.extend(read);
-            digests.push(digest.to_bytes());
-        }
+        let mut all = files;
         let mut is_list_missing = false;
         for (source, url) in sources.iter().zip(&self.settings.urls) {
             let downloaded = cache.crls.downloaded.get_or_read(source.id, || {
-                source.read_cache().unwrap_or_else(|problem| {
+                source.read_cache(self.now).unwrap_or_else(|problem| {
                     let problem = format!("the list of {} in crl_cache is not used: {problem}", url.value);
                     findings.warning(url, problem, "remove it, or wait for the next download");
                     None
                 })
             });
             is_list_missing |= downloaded.is_none();
-            if let Some(downloaded) = downloaded {
-                lists.extend(downloaded.lists);
-                digests.push(downloaded.digest);
-            }
+            all.extend(downloaded);
         }
         if mode == RevocationMode::Strict {
-            self.warn_of_missing_lists(check, &lists, findings);
+            self.warn_of_unknown_status(check, &all, findings);
         }
         self.note_hosts(findings);
-        let parts = digests.iter().map(<[u8; 32]>::as_slice);
-        let digest = Digest::of("revocation", parts.chain([check.value.as_str().as_bytes()]));
-        let revocation = Revocation::new(mode, lists);
+        let digests = all.iter().map(|lists| lists.digest.as_slice());
+        let digest = Digest::of("revocation", digests.chain([check.value.as_str().as_bytes()]));
+        let revocation = Revocation::new(mode, all.into_iter().flat_map(|lists| lists.lists));
         Ok(Some(SetRevocation { revocation, digest, sources, is_list_missing }))
     }
 
     /// Reads the lists of a file, and checks them against those that they replace.
-    fn file(
-        &self,
-        file: &Located<FilePath>,
-        crls: &mut CrlCache,
-        findings: &mut Findings,
-    ) -> Option<(Vec<RevocationList>, Digest)> {
-        let contents = findings.read(file)?;
+    fn file(&self, file: &Located<FilePath>, crls: &mut CrlCache, findings: &mut Findings) -> Option<Lists> {
+        let mut contents = findings.read(file)?;
         let digest = Digest::of("crl", [contents.as_slice()]);
-        let parsed = crls.parsed.get_or_build(digest, || RevocationList::read(&contents));
+        let parsed =
+            crls.parsed.get_or_build(digest, || RevocationList::read(std::mem::take(&mut *contents)));
         drop(contents);
         let name = quoted(&file.written);
         let lists = match parsed {
             Ok(lists) => lists,
             Err(error) => {
-                let remedy = "write a complete CRL in PEM or DER; the last valid one stays in use";
+                let remedy = "write a complete CRL in PEM or DER; until then a serving gateway uses the last valid one";
                 findings.error(file, format!("{name}: {error}"), remedy);
                 return None;
             }
         };
-        let old = crls.published.get(&file.resolved).map_or(&[][..], Vec::as_slice);
-        if let Err(problem) = self.issuers.check(old, &lists) {
-            let remedy = "write a current CRL of each CA; the last valid one stays in use until the gateway restarts \
-                          or the file has another name";
-            findings.error(file, format!("{name}: {problem}"), remedy);
-            return None;
+        let key = (self.name.to_owned(), file.resolved.clone());
+        match self.issuers.accept(lists, digest.to_bytes(), crls.published.get(&key), self.now) {
+            Ok(lists) => {
+                crls.loaded.insert(key, lists.clone());
+                Some(lists)
+            }
+            Err(problem) => {
+                let remedy = "write the current CRL of each CA; until then a serving gateway uses the last valid \
+                              one, unless the file gets another name";
+                findings.error(file, format!("{name}: {problem}"), remedy);
+                None
+            }
         }
-        crls.loaded.insert(file.resolved.clone(), lists.clone());
-        Some((lists, digest))
     }
 
     /// The sources of all URLs.
@@ -213,23 +208,32 @@ impl SetContext<'_> {
         Some(self.settings.urls.iter().map(source).collect())
     }
 
-    /// Warns about CAs whose certificates are all rejected, since only lists are checked: their status is published by
-    /// OCSP, or by delta or indirect CRLs, or the file is forgotten.
-    fn warn_of_missing_lists(
+    /// Warns about lists that establish no status, and about CAs without a list, whose certificates are all rejected: their
+    /// status is published by OCSP, or by delta or indirect CRLs, or a file is missing.
+    fn warn_of_unknown_status(
         &self,
         check: &Located<RevocationCheck>,
-        lists: &[RevocationList],
+        all: &[Lists],
         findings: &mut Findings,
     ) {
+        let lists = || all.iter().flat_map(|lists| &lists.lists);
+        for list in lists() {
+            if let Some(limitation) = list.limitation() {
+                let problem = format!(
+                    "the CRL of {} admits no certificate: {limitation}",
+                    quoted(&list.issuer().to_string())
+                );
+                findings.warning(check, problem, "add a complete CRL of this CA, or write \"soft\"");
+            }
+        }
         // Lists of URLs may come later.
         if !self.settings.urls.is_empty() {
             return;
         }
         for name in &self.issuers.names {
-            if !lists.iter().any(|list| list.issuer() == name) {
+            if !lists().any(|list| list.issuer() == name) {
                 let problem = format!(
-                    "no CRL of {}: every certificate that it issued is rejected; OCSP and delta and indirect CRLs are \
-                     not supported",
+                    "no CRL of {}: every certificate that it issued is rejected; OCSP is not supported",
                     quoted(&name.to_string())
                 );
                 findings.warning(check, problem, "add its CRL to crl or crl_url, or write \"soft\"");

@@ -3,7 +3,10 @@
 use std::convert::Infallible;
 
 use tower_mtls::{
-    TrustAnchors, UpstreamTrust, certificate::DistinguishedName, keys::pem, outbound::UpstreamTrustError,
+    TrustAnchors, UpstreamTrust,
+    certificate::{Clock, DistinguishedName, SystemClock},
+    keys::pem,
+    outbound::UpstreamTrustError,
     policy::TrustError,
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};

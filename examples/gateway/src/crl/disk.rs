@@ -1,9 +1,12 @@
-//! The last valid list of each source on disk. It is parsed and verified again when it is read.
+//! The last valid lists of each source on disk. They are parsed and verified again when they are read.
 
 use std::{io, path::PathBuf};
 
-use super::{Issuers, Source, lists::Lists};
-use crate::file;
+use sha2::{Digest, Sha256};
+use tower_mtls::{certificate::Timestamp, policy::RevocationList};
+
+use super::{Lists, Source};
+use crate::file::{self, private};
 
 impl Source {
     fn file(&self) -> PathBuf {
@@ -15,29 +18,46 @@ impl Source {
     /// # Errors
     ///
     /// The file cannot be read, or does not contain valid lists.
-    pub(crate) fn read_cache(&self) -> Result<Option<Lists>, String> {
-        let contents = match file::read(&self.file(), self.max_size) {
-            Ok(contents) => contents,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.to_string()),
-        };
-        parse(&contents, &self.issuers, None).map(Some)
+    pub(crate) fn read_cache(&self, now: Timestamp) -> Result<Option<Lists>, String> {
+        match file::read(&self.file(), self.max_size) {
+            Ok(mut contents) => self.parse(std::mem::take(&mut *contents), None, now).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
-    /// Writes valid lists.
-    pub(super) fn write_cache(&self, bytes: &[u8]) -> io::Result<()> {
-        file::private::folder(&self.cache)?;
-        file::private::replace(&self.file(), bytes)
+    /// Parses a download that replaces `old`, and keeps it on disk. None if it is the same.
+    ///
+    /// # Errors
+    ///
+    /// The download is not a list, or must not replace `old`.
+    pub(super) fn read_download(
+        &self,
+        contents: Vec<u8>,
+        old: Option<&Lists>,
+        now: Timestamp,
+    ) -> Result<Option<Lists>, String> {
+        if old.is_some_and(|old| old.digest == digest(&contents)) {
+            return Ok(None);
+        }
+        // Written first: parsing consumes the contents.
+        let written =
+            private::folder(&self.cache).and_then(|()| private::Replacement::write(self.file(), &contents));
+        let lists = self.parse(contents, old, now)?;
+        if let Err(error) = written.and_then(private::Replacement::publish) {
+            let (trust, url) = (&self.trust, &self.url);
+            tracing::warn!(trust, %url, %error, "crl not kept on disk; check crl_cache");
+        }
+        Ok(Some(lists))
+    }
+
+    fn parse(&self, contents: Vec<u8>, old: Option<&Lists>, now: Timestamp) -> Result<Lists, String> {
+        let digest = digest(&contents);
+        let lists = RevocationList::read(contents).map_err(|error| error.to_string())?;
+        self.issuers.accept(lists, digest, old, now)
     }
 }
 
-/// Parses lists that replace `old`, and checks them against the CAs of the set.
-///
-/// # Errors
-///
-/// The lists are invalid.
-pub(super) fn parse(bytes: &[u8], issuers: &Issuers, old: Option<&Lists>) -> Result<Lists, String> {
-    let new = Lists::read(bytes)?;
-    issuers.check(old.map_or(&[], |old| &old.lists), &new.lists)?;
-    Ok(new)
+fn digest(contents: &[u8]) -> [u8; 32] {
+    Sha256::digest(contents).into()
 }

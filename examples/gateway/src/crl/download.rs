@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Empty};
 use tower::{Layer, ServiceExt};
 use tower_mtls::{
     MtlsClient,
@@ -27,8 +27,6 @@ pub(super) enum DownloadError {
     Redirect(StatusCode),
     Status(StatusCode),
     TooLarge,
-    /// The response ended early.
-    Body(Box<dyn std::error::Error + Send + Sync>),
     /// The list is invalid, or must not replace the current one.
     Invalid(String),
 }
@@ -43,7 +41,6 @@ impl DownloadError {
             Self::Redirect(_) => "redirect",
             Self::Status(_) => "status",
             Self::TooLarge => "too_large",
-            Self::Body(_) => "truncated",
             Self::Invalid(_) => "invalid",
         }
     }
@@ -60,14 +57,13 @@ impl fmt::Display for DownloadError {
             }
             Self::Status(status) => status.fmt(f),
             Self::TooLarge => f.write_str("larger than crl_max_size"),
-            Self::Body(error) => error.fmt(f),
             Self::Invalid(problem) => f.write_str(problem),
         }
     }
 }
 
 /// Downloads the lists of a source.
-pub(super) async fn download(client: Client, source: &Source) -> Result<Bytes, DownloadError> {
+pub(super) async fn download(client: Client, source: &Source) -> Result<Vec<u8>, DownloadError> {
     let download = async {
         let request = Request::get(source.url.uri().map_err(DownloadError::Request)?)
             .header(header::ACCEPT, "application/pkix-crl, */*")
@@ -80,19 +76,26 @@ pub(super) async fn download(client: Client, source: &Source) -> Result<Bytes, D
 }
 
 /// Reads a response of at most `max_size` bytes.
-async fn read(response: Response<UpstreamBody>, max_size: usize) -> Result<Bytes, DownloadError> {
+async fn read(response: Response<UpstreamBody>, max_size: usize) -> Result<Vec<u8>, DownloadError> {
     match response.status() {
         StatusCode::OK => {}
         status if status.is_redirection() => return Err(DownloadError::Redirect(status)),
         status => return Err(DownloadError::Status(status)),
     }
     let length = response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > max_size) {
+    let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or_default();
+    if length > max_size {
         return Err(DownloadError::TooLarge);
     }
-    match Limited::new(response.into_body(), max_size).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(DownloadError::TooLarge),
-        Err(error) => Err(DownloadError::Body(error)),
+    let mut body = response.into_body();
+    let mut contents = Vec::with_capacity(length);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(DownloadError::Client)?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > max_size - contents.len() {
+            return Err(DownloadError::TooLarge);
+        }
+        contents.extend_from_slice(&data);
     }
+    Ok(contents)
 }

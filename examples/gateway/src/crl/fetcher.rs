@@ -17,9 +17,9 @@ use tower_mtls::{
 };
 
 use super::{
-    DownloadedLists, Lists, Source, SourceId, disk,
+    DownloadedLists, Lists, Source, SourceId,
     download::{Client, DownloadError, download},
-    lists, schedule,
+    schedule,
 };
 
 /// Maximum number of concurrent downloads, whose contents are in memory.
@@ -118,21 +118,11 @@ impl Downloads {
     async fn refresh(&self) -> Result<(), DownloadError> {
         // Closed never: the fetcher owns it.
         let _permit = self.permits.acquire().await;
-        let bytes = download(self.client.clone(), &self.source).await?;
+        let contents = download(self.client.clone(), &self.source).await?;
         let old = self.lists.get(self.source.id);
         let source = self.source.clone();
         // Parsing blocks, so it runs on a thread of its own.
-        let read = spawn_blocking(move || {
-            if old.as_ref().is_some_and(|old| old.digest == lists::digest(&bytes)) {
-                return Ok(None);
-            }
-            let new = disk::parse(&bytes, &source.issuers, old.as_ref())?;
-            if let Err(error) = source.write_cache(&bytes) {
-                let (trust, url) = (&source.trust, &source.url);
-                tracing::warn!(trust, %url, %error, "crl not kept on disk; check crl_cache");
-            }
-            Ok(Some(new))
-        });
+        let read = spawn_blocking(move || source.read_download(contents, old.as_ref(), SystemClock.now()));
         let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
         if let Some(new) = read.map_err(DownloadError::Invalid)? {
             self.publish(new);

@@ -4,39 +4,29 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
-use tower_mtls::{certificate::Timestamp, policy::RevocationList};
+use tower_mtls::{
+    certificate::{DistinguishedName, Timestamp},
+    policy::RevocationList,
+};
 
 use super::SourceId;
 
-/// The lists of one download.
+/// The lists of one file or URL.
 #[derive(Debug, Clone)]
 pub(crate) struct Lists {
     pub(crate) lists: Vec<RevocationList>,
-    /// SHA-256 of the download.
+    /// Digest of the file or response.
     pub(crate) digest: [u8; 32],
+    /// The subjects of the set's CAs when the lists were accepted.
+    pub(super) authorities: Vec<DistinguishedName>,
 }
 
 impl Lists {
-    /// Parses a download.
-    ///
-    /// # Errors
-    ///
-    /// It is not a list.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
-        let lists = RevocationList::read(bytes).map_err(|error| error.to_string())?;
-        Ok(Self { lists, digest: digest(bytes) })
-    }
-
     /// The earliest time at which one of the lists is overdue.
     pub(super) fn next_update(&self) -> Option<Timestamp> {
         self.lists.iter().filter_map(RevocationList::next_update).min()
     }
-}
-
-pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
 }
 
 /// The last valid lists of each source.

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Creates the folder if it does not exist. An existing folder that other users can access is an error: it can be a
@@ -57,16 +57,39 @@ pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
-/// Replaces a file atomically, or creates it. The folder must be accessible to the owner only.
-pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    let mut file = owner_only(&mut options).open(&new)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
+/// New contents of a file, which replace the current ones atomically. Removed on drop unless they are published. The folder
+/// must be accessible to the owner only.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    path: PathBuf,
+    new: PathBuf,
+}
+
+impl Replacement {
+    /// Writes the contents beside the file.
+    pub(crate) fn write(path: PathBuf, contents: &[u8]) -> io::Result<Self> {
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        let replacement = Self { path, new: new.into() };
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        let mut file = owner_only(&mut options).open(&replacement.new)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        Ok(replacement)
+    }
+
+    /// Replaces the file, or creates it.
+    pub(crate) fn publish(self) -> io::Result<()> {
+        fs::rename(&self.new, &self.path)
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // Fails once it is published.
+        let _ = fs::remove_file(&self.new);
+    }
 }
 
 fn write_as(new: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
@@ -91,14 +114,16 @@ mod tests {
     use crate::scratch::Scratch;
 
     #[test]
-    fn replaced_file_has_the_new_contents_only() {
+    fn published_replacement_is_the_only_file() {
         let scratch = Scratch::new();
         folder(scratch.path()).unwrap();
         let file = scratch.path().join("list");
         for contents in [&b"a longer first text"[..], b"second"] {
-            replace(&file, contents).unwrap();
+            Replacement::write(file.clone(), contents).unwrap().publish().unwrap();
             assert_eq!(fs::read(&file).unwrap(), contents);
         }
+        drop(Replacement::write(file.clone(), b"third").unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"second");
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
     }
 
