@@ -61,7 +61,14 @@ pub(super) fn roots(
     let anchors = built.unwrap_or_else(|never| match never {});
     let names = read.iter().flat_map(|(_, pem)| subjects(pem)).collect();
     let issuers = Issuers { anchors, names };
-    let context = SetContext { name, settings: &set.revocation, issuers: &issuers, digest, config };
+    let context = SetContext {
+        name,
+        settings: &set.revocation,
+        issuers: &issuers,
+        digest,
+        config,
+        now: SystemClock.now(),
+    };
     let Some(revocation) = context.load(cache, findings).ok()? else {
         return Some(Roots { anchors: issuers.anchors, digest, revocation: None });
     };
