@@ -6,13 +6,14 @@
 
 mod build;
 mod certificate;
-mod der;
+pub(in crate::policy) mod der;
 mod error;
 mod extensions;
 mod general_name;
 mod key;
 mod names;
 mod policies;
+mod revocation;
 mod root;
 pub(in crate::policy) mod signature;
 #[cfg(test)]
