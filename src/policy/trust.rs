@@ -398,3 +398,6 @@ impl fmt::Debug for TrustAnchors {
         f.debug_struct("TrustAnchors").field("roots", &self.0.roots.len()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
