@@ -188,7 +188,15 @@ impl SetContext<'_> {
             None => IdentityLayer::anonymous(),
         };
         let layer = layer.with_trust(server_trust);
-        let settings = format!("{} {download:?}", self.name);
+        let settings = format!(
+            "{} {:?} {:?} {} {:?} {:?}",
+            self.name,
+            download.refresh,
+            download.timeout,
+            download.max_size,
+            download.identity.as_ref().map(|name| &name.value),
+            download.cache.resolved
+        );
         let source = |url: &Located<CrlUrl>| {
             let id = SourceId::new(self.name, url);
             let parts = [settings.as_bytes(), id.as_bytes(), digest.as_bytes(), self.digest.as_bytes()];

@@ -54,3 +54,87 @@ impl Issuers {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
+        IsCa, Issuer, KeyIdMethod, KeyPair, date_time_ymd,
+    };
+
+    use super::*;
+
+    struct Ca {
+        issuer: Issuer<'static, KeyPair>,
+        pem: String,
+    }
+
+    fn ca(name: &str) -> Ca {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Ca { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// A list with this number, which is overdue in this year.
+    fn list(ca: &Ca, number: u64, year: i32) -> RevocationList {
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let der = params.signed_by(&ca.issuer).unwrap().der().to_vec();
+        RevocationList::read(der).unwrap().remove(0)
+    }
+
+    fn issuers(cas: &[&Ca]) -> Issuers {
+        let pem: String = cas.iter().map(|ca| ca.pem.as_str()).collect();
+        let names = cas.iter().map(|ca| list(ca, 1, 2030).issuer().clone()).collect();
+        Issuers { anchors: TrustAnchors::from_pem(pem).unwrap(), names }
+    }
+
+    #[test]
+    fn list_is_replaced_by_a_newer_one_and_lost_only_if_it_is_not_needed() {
+        let now = Timestamp::from_unix(date_time_ymd(2026, 1, 1).unix_timestamp());
+        let [root, retired, intermediate, forger] = ["root", "retired", "intermediate", "root"].map(ca);
+        let set = issuers(&[&root]);
+        let before = issuers(&[&root, &retired]);
+        let cases = [
+            ("newer", vec![list(&root, 5, 2030)], vec![list(&root, 6, 2030)], ""),
+            ("older", vec![list(&root, 5, 2030)], vec![list(&root, 4, 2030)], "its number falls"),
+            ("forged", vec![], vec![list(&forger, 6, 2030)], "not by the key"),
+            ("of a former key too", vec![], vec![list(&forger, 6, 2030), list(&root, 7, 2030)], ""),
+            ("without the CA's", vec![list(&root, 5, 2030)], vec![list(&intermediate, 6, 2030)], "missing"),
+            (
+                "without a current intermediate's",
+                vec![list(&root, 5, 2030), list(&intermediate, 5, 2030)],
+                vec![list(&root, 6, 2030)],
+                "missing",
+            ),
+            (
+                "without an overdue intermediate's",
+                vec![list(&root, 5, 2030), list(&intermediate, 5, 2021)],
+                vec![list(&root, 6, 2030)],
+                "",
+            ),
+            (
+                "without a removed CA's",
+                vec![list(&root, 5, 2030), list(&retired, 5, 2030)],
+                vec![list(&root, 6, 2030)],
+                "",
+            ),
+        ];
+        for (case, old, new, expected) in cases {
+            let old = before.accept(old, [0; 32], None, now).unwrap();
+            let found = set.accept(new, [1; 32], Some(&old), now).map(drop);
+            let error = found.err().unwrap_or_default();
+            assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{case}: {error}");
+        }
+    }
+}

@@ -13,12 +13,12 @@ async fn certificate_listed_in_a_replaced_file_gets_403_on_open_connections() {
     let mut one = world.demo.http1(Some("listed")).await;
     let mut two = world.demo.http2(Some("listed")).await;
     let mut good = world.demo.http2(Some("good")).await;
-    for expected in [200, 403, 200] {
+    let changes: [(u16, u64, &[u64]); 3] = [(200, 2, &[LISTED]), (403, 3, &[]), (200, 4, &[LISTED])];
+    for (expected, number, serials) in changes {
         assert_eq!(whole(one.send_request(get("/")).await.unwrap()).await.0, expected);
         assert_eq!(whole(two.send_request(get("/")).await.unwrap()).await.0, expected);
         assert_eq!(whole(good.send_request(get("/")).await.unwrap()).await.0, 200);
         one.ready().await.unwrap();
-        let (number, serials): (_, &[u64]) = if expected == 200 { (2, &[LISTED]) } else { (3, &[]) };
         let from = running.lines();
         replace(&world.file("own.crl"), world.list(number, serials));
         running.logged(from, RELOADED);
@@ -44,8 +44,8 @@ async fn invalid_or_older_file_leaves_the_last_valid_list_in_use() {
         ("not a list", b"<html>".to_vec(), "write a complete CRL"),
         ("empty", Vec::new(), "write a complete CRL"),
         ("truncated", current[..current.len() - 40].to_vec(), "write a complete CRL"),
-        ("an older list", world.list(4, &[]), "write a current CRL"),
-        ("the list of another CA", other.crl(6, &[], (now() - DAY, now() + DAY)), "write a current CRL"),
+        ("an older list", world.list(4, &[]), "write the current CRL"),
+        ("the list of another CA", other.crl(6, &[], (now() - DAY, now() + DAY)), "write the current CRL"),
         ("a forged list", forged, "CN=Own CA,O=Contoso"),
     ] {
         let from = running.lines();
