@@ -41,7 +41,8 @@ pub(super) fn document(
             }
             None => is_trust_broken = true,
         }
-        is_revocation_off = context.config.trust.get(name.as_str()).is_some_and(|set| set.is_revocation_off);
+        is_revocation_off =
+            context.config.trust.get(name.as_str()).is_some_and(|set| set.revocation.is_off());
     }
     let contents = contents?;
     let Ok(text) = std::str::from_utf8(&contents) else {
