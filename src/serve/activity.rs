@@ -196,17 +196,6 @@ impl Activity {
         self.has_partial_head.store(is_partial, Ordering::Relaxed);
     }
 
-    /// Records the end of a request.
-    fn ended(&self) {
-        let now = self.elapsed();
-        self.idle_since.store(now, Ordering::Relaxed);
-        if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1
-            && self.has_partial_head.load(Ordering::Relaxed)
-        {
-            self.head_since.store(now + 1, Ordering::Relaxed);
-        }
-    }
-
     /// Begins a request whose head is complete. None: it is limited, and [`MAX_REQUESTS`] are in flight.
     pub(super) fn begin(self: &Arc<Self>, is_limited: bool, is_grpc: bool) -> Option<InFlight> {
         let permit = if is_limited { Some(self.requests.clone().try_acquire_owned().ok()?) } else { None };

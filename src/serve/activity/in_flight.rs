@@ -162,6 +162,11 @@ impl Drop for InFlight {
         if !self.is_cut.load(Ordering::Relaxed) {
             self.activity.served(Instant::now());
         }
-        self.activity.ended();
+        let (activity, now) = (&self.activity, self.activity.elapsed());
+        activity.idle_since.store(now, Ordering::Relaxed);
+        let was_last = activity.in_flight.fetch_sub(1, Ordering::Relaxed) == 1;
+        if was_last && activity.has_partial_head.load(Ordering::Relaxed) {
+            activity.head_since.store(now + 1, Ordering::Relaxed);
+        }
     }
 }

@@ -48,9 +48,9 @@ impl Http1Validator {
         self.rejection.is_some() || !self.scanner.is_idle()
     }
 
-    /// Returns true if a part of a head has arrived.
+    /// Returns true if a part of a valid head has arrived.
     pub(in crate::serve) fn is_within_head(&self) -> bool {
-        self.scanner.is_within_head()
+        self.rejection.is_none() && self.scanner.is_within_head()
     }
 
     /// Reads in place of the socket after a violation. `None`: read the socket.
