@@ -1,0 +1,60 @@
+//! OpenSSL's decision.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::case::Case;
+use crate::support::Folder;
+
+/// Files of one chain for `openssl verify`.
+pub(super) struct OpenSsl(Folder);
+
+impl OpenSsl {
+    pub(super) fn new() -> Self {
+        Self(Folder::new())
+    }
+
+    /// True if OpenSSL accepts the chain for TLS clients.
+    pub(super) fn accepts(&self, case: &Case) -> bool {
+        let output = command(self.0.path(), case).output().expect("openssl is installed");
+        output.status.success()
+    }
+}
+
+/// Writes the chain into a folder, and returns OpenSSL's command that verifies it.
+pub(super) fn command(folder: &Path, case: &Case) -> Command {
+    let write = |name, label, objects: &[Vec<u8>]| write(&folder.join(name), label, objects);
+    let mut command = Command::new("openssl");
+    command.args(["verify", "-purpose", "sslclient", "-policy_check", "-no-CApath", "-no-CAstore"]);
+    command.args(["-attime", &case.now.as_unix().to_string()]);
+    command.arg("-CAfile").arg(write("roots.pem", "CERTIFICATE", &case.roots));
+    if !case.intermediates.is_empty() {
+        command.arg("-untrusted").arg(write("intermediates.pem", "CERTIFICATE", &case.intermediates));
+    }
+    if let Some(lists) = &case.lists {
+        command.args(["-crl_check_all", "-extended_crl"]);
+        if !lists.is_empty() {
+            command.arg("-CRLfile").arg(write("lists.pem", "X509 CRL", lists));
+        }
+    }
+    for policy in &case.policies.initial {
+        command.args(["-policy", policy]);
+    }
+    let flags = [
+        ("-explicit_policy", case.policies.explicit),
+        ("-inhibit_map", case.policies.inhibit_mapping),
+        ("-inhibit_any", case.policies.inhibit_any),
+    ];
+    command.args(flags.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag));
+    command.arg(write("leaf.pem", "CERTIFICATE", std::slice::from_ref(&case.leaf)));
+    command
+}
+
+fn write(file: &Path, label: &str, objects: &[Vec<u8>]) -> PathBuf {
+    let pem = |der: &Vec<u8>| pem::encode(&pem::Pem::new(label, der.as_slice()));
+    fs::write(file, objects.iter().map(pem).collect::<String>()).unwrap();
+    file.into()
+}
