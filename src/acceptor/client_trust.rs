@@ -39,10 +39,11 @@ fn error_of(verdict: ChainVerdict, reason: &'static str) -> CertificateError {
     match verdict {
         ChainVerdict::Expired | ChainVerdict::RootOutsideValidity => CertificateError::Expired,
         ChainVerdict::NotYetValid => CertificateError::NotValidYet,
-        ChainVerdict::UnknownIssuer
-        | ChainVerdict::NotTrusted
-        | ChainVerdict::Signature
-        | ChainVerdict::CaAsLeaf => CertificateError::UnknownIssuer,
+        ChainVerdict::UnknownIssuer | ChainVerdict::NotTrusted | ChainVerdict::Signature => {
+            CertificateError::UnknownIssuer
+        }
+        ChainVerdict::Revoked => CertificateError::Revoked,
+        ChainVerdict::RevocationUnknown => CertificateError::UnknownRevocationStatus,
         ChainVerdict::WrongPurpose | ChainVerdict::LeafKeyUsage | ChainVerdict::CaKeyUsage => {
             CertificateError::InvalidPurpose
         }
@@ -51,7 +52,11 @@ fn error_of(verdict: ChainVerdict, reason: &'static str) -> CertificateError {
         | ChainVerdict::LeafAsCa
         | ChainVerdict::Version
         | ChainVerdict::NameConstraint
-        | ChainVerdict::PathLength => CertificateError::Other(OtherError(Arc::new(Untrusted(reason)))),
+        | ChainVerdict::PathLength
+        | ChainVerdict::Policy
+        | ChainVerdict::Key
+        | ChainVerdict::Algorithm
+        | ChainVerdict::Limit => CertificateError::Other(OtherError(Arc::new(Untrusted(reason)))),
     }
 }
 

@@ -33,6 +33,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "trust")]
+mod accepted_chains;
 mod answer;
 mod builder;
 mod certificate_set;
@@ -62,6 +64,8 @@ mod tests;
 mod thumbprint_set;
 #[cfg(feature = "trust")]
 mod trust;
+#[cfg(feature = "trust")]
+mod trust_error;
 mod verdict_cache;
 mod verification;
 
@@ -72,7 +76,7 @@ use crate::{
     generation::Generation,
 };
 
-#[cfg(all(feature = "trust", feature = "acceptor"))]
+#[cfg(feature = "trust")]
 pub(crate) use self::chain::ChainVerdict;
 #[cfg(feature = "trust")]
 use self::issuer_pins::IssuerPins;
@@ -94,7 +98,8 @@ pub use self::{
 pub use self::{
     chain_requirements::{ChainRequirements, ChainRequirementsError, SignatureAlgorithm},
     crl::{Revocation, RevocationList, RevocationListError, RevocationMode},
-    trust::{TrustAnchors, TrustError},
+    trust::TrustAnchors,
+    trust_error::TrustError,
 };
 
 /// Rules that decide whether a certificate is admitted. See the [module](self) for when a caller passes.

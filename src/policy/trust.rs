@@ -1,38 +1,41 @@
 use std::{fmt, sync::Arc};
 
-use rustls_pki_types::{CertificateDer, TrustAnchor};
-
 use super::{
-    Answer, ChainRequirements, Rejection, RejectionKind, Revocation,
-    chain::{self, ChainVerdict, Root},
+    Answer, ChainRequirements, Rejection, RejectionKind, Revocation, TrustError,
+    accepted_chains::AcceptedChains,
+    chain::ChainVerdict,
+    path::{self, PathError, Root, ValidPath},
     rule_result::RuleResult,
     verdict_cache::VerdictCache,
 };
 use crate::{
     certificate::{Certificate, Presented, Timestamp},
     generation::Generation,
-    keys::pem::{self, PemError},
+    keys::pem,
 };
 
 /// Roots in which clients' chains may end.
 ///
-/// Chains are verified as RFC 5280 requires, by `rustls-webpki` and here: signatures, names, validity periods, basic and
-/// name constraints, and extended key usage for TLS client authentication on every certificate that limits it.
-/// Intermediates come from the client's handshake. Cheap to clone.
+/// Chains are verified for TLS client authentication as RFC 5280, section 6, requires: signatures, names (compared as in
+/// section 7.1), validity periods, name constraints, policies, path length, key usage, extended key usage, critical
+/// extensions and, [with lists](Self::with_revocation), revocation. Intermediates come from the client's handshake; if
+/// several paths exist, one that is valid is enough. Cheap to clone.
 ///
-/// Two checks are stricter than webpki's, and the same as OpenSSL's and .NET's:
-/// 1. *Key usage*, where a certificate has the extension: a CA's must include keyCertSign, the root's too
-///    ([`RejectionKind::KeyUsage`]), and the client's must include digitalSignature or keyAgreement.
-/// 2. *Validity of the root*: a chain that ends in a root outside its validity period is rejected
-///    ([`RejectionKind::ExpiredCa`]), unless [`allow_expired_ca`](Self::allow_expired_ca) is called. Of several roots
-///    with the same name and key, one valid root is enough.
+/// 1. *Roots* are checked as other certificates are: a chain that ends in a root outside its validity period is rejected
+///    ([`RejectionKind::ExpiredCa`]), unless [`allow_expired_ca`](Self::allow_expired_ca) is called. The constraints of a
+///    root's certificate apply to the chain. An intermediate CA can be a root.
+/// 2. *Key usage*, where a certificate has the extension: a CA's must include keyCertSign, the client's digitalSignature
+///    or keyAgreement ([`RejectionKind::KeyUsage`]).
+/// 3. *Extended key usage*, where a certificate has the extension, must include clientAuth or anyExtendedKeyUsage
+///    ([`RejectionKind::WrongPurpose`]).
+/// 4. *Keys* are RSA of at least 2048 bits, P-256, P-384, P-521 (not with `ring`) and Ed25519; signatures use SHA-256,
+///    SHA-384 or SHA-512. See [`with_requirements`](Self::with_requirements).
 ///
 /// A root is a CA certificate, or a self-signed client certificate that is not a CA (`CA:FALSE`), which admits itself
 /// only. Other leaf certificates are an error: list the CA that issued them, or pin them with
 /// [`PolicyBuilder::thumbprint`](super::PolicyBuilder::thumbprint). A CA certificate (`CA:TRUE`, the default of
-/// `openssl req -x509`) is never accepted as a client certificate, even if it is listed: pin it by its thumbprint. A
-/// client certificate must be version 3, that is have extensions (`openssl x509 -req -extfile`).
-/// [`Policy::explain`](super::Policy::explain) prints why a chain fails.
+/// `openssl req -x509`) is a client certificate as others are: it is accepted if it is listed, or a chain leads from it to
+/// a root, and its key usage permits it. [`Policy::explain`](super::Policy::explain) prints why a chain fails.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,9 +62,8 @@ use crate::{
 pub struct TrustAnchors(Arc<Inner>);
 
 struct Inner {
-    anchors: Vec<TrustAnchor<'static>>,
-    /// One entry per anchor, in the same order.
     roots: Vec<Root>,
+    accepted: AcceptedChains,
     generation: Generation,
 }
 
@@ -128,17 +130,24 @@ impl TrustAnchors {
             return Err(TrustError::NoAlgorithms);
         }
         let read = roots.enumerate().map(|(index, (line, der))| {
-            let read = Root::read(der).map_err(|problem| TrustError::Certificate { index, line, problem })?;
-            match &read.1 {
-                root if root.is_leaf() => Err(TrustError::Leaf { index, line, subject: root.subject() }),
-                _ => Ok(read),
+            let root = Root::read(der).map_err(|problem| TrustError::Certificate { index, line, problem })?;
+            if root.is_leaf() {
+                return Err(TrustError::Leaf { index, line, subject: root.subject().to_string() });
             }
+            Ok(root)
         });
-        let (anchors, roots): (Vec<_>, Vec<_>) = read.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-        if anchors.is_empty() {
-            return Err(TrustError::Empty);
-        }
-        Ok(Self(Arc::new(Inner { anchors, roots, generation: Generation::next() })))
+        let roots = read.collect::<Result<Vec<_>, _>>()?;
+        if roots.is_empty() { Err(TrustError::Empty) } else { Ok(Self::of(roots)) }
+    }
+
+    fn of(roots: Vec<Root>) -> Self {
+        Self(Arc::new(Inner { roots, accepted: AcceptedChains::default(), generation: Generation::next() }))
+    }
+
+    fn map_roots(self, change: impl FnMut(&mut Root)) -> Self {
+        let mut roots = self.0.roots.clone();
+        roots.iter_mut().for_each(change);
+        Self::of(roots)
     }
 
     /// Accepts chains to these roots outside the roots' own validity periods. Default: off.
@@ -147,50 +156,66 @@ impl TrustAnchors {
     /// [`union`](Self::union) adds later keep their own setting.
     #[must_use]
     pub fn allow_expired_ca(self) -> Self {
-        let mut roots = self.0.roots.clone();
-        for root in &mut roots {
-            root.allow_expired = true;
-        }
-        Self(Arc::new(Inner { anchors: self.0.anchors.clone(), roots, generation: Generation::next() }))
+        self.map_roots(|root| root.allow_expired = true)
     }
 
-    /// Accepts only chains that satisfy these requirements.
+    /// Accepts only chains that satisfy these requirements. Default: [`ChainRequirements::new`]. Roots that
+    /// [`union`](Self::union) adds later keep their own requirements.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = rcgen::KeyPair::generate()?;
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # let ca = params.self_signed(&key)?.pem();
+    /// # let issuer = rcgen::Issuer::new(params, key);
+    /// # let client = rcgen::CertificateParams::default();
+    /// # let client = client.signed_by(&rcgen::KeyPair::generate()?, &issuer)?;
+    /// use tower_mtls::{
+    ///     TrustAnchors,
+    ///     certificate::{Clock, Presented, SystemClock},
+    ///     policy::{ChainRequirements, SignatureAlgorithm},
+    /// };
+    ///
+    /// let only = |algorithm| ChainRequirements::new().signature_algorithms([algorithm]);
+    /// let roots = TrustAnchors::from_pem(ca)?;
+    /// let ecdsa = roots.clone().with_requirements(only(SignatureAlgorithm::EcdsaSha256));
+    /// let ed25519 = roots.with_requirements(only(SignatureAlgorithm::Ed25519));
+    ///
+    /// // Signed with ECDSA.
+    /// let presented = Presented::from_der_chain([&client.der()[..]]);
+    /// let now = SystemClock.now();
+    /// assert!(ecdsa.judge(&presented, now).is_ok());
+    /// assert!(ed25519.judge(&presented, now).is_err());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     #[must_use]
     pub fn with_requirements(self, requirements: ChainRequirements) -> Self {
-        let _ = requirements;
-        Self(Arc::new(Inner {
-            anchors: self.0.anchors.clone(),
-            roots: self.0.roots.clone(),
-            generation: Generation::next(),
-        }))
+        let requirements = Arc::new(requirements);
+        self.map_roots(|root| root.requirements = Arc::clone(&requirements))
     }
 
-    /// Checks the certificates of chains against revocation lists.
+    /// Checks the certificates of chains to these roots, but not the roots, against revocation lists. Default: no lists.
+    /// Roots that [`union`](Self::union) adds later keep their own lists.
     #[must_use]
     pub fn with_revocation(self, revocation: Revocation) -> Self {
-        let _ = revocation;
-        Self(Arc::new(Inner {
-            anchors: self.0.anchors.clone(),
-            roots: self.0.roots.clone(),
-            generation: Generation::next(),
-        }))
+        self.map_roots(|root| root.revocation = Some(revocation.clone()))
     }
 
     /// Returns the roots of both sets.
     #[must_use]
     pub fn union(self, other: &Self) -> Self {
-        let anchors = [self.0.anchors.as_slice(), &other.0.anchors].concat();
-        Self(Arc::new(Inner {
-            anchors,
-            roots: [self.0.roots.as_slice(), &other.0.roots].concat(),
-            generation: Generation::next(),
-        }))
+        Self::of([self.0.roots.as_slice(), &other.0.roots].concat())
     }
 
     /// The number of roots.
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
-        self.0.anchors.len()
+        self.0.roots.len()
     }
 
     /// Judges the chain of a presented certificate at the time `now`, as a policy with
@@ -206,7 +231,9 @@ impl TrustAnchors {
     /// 2. [`Expired`](RejectionKind::Expired) or [`NotYetValid`](RejectionKind::NotYetValid) if the certificate is outside
     ///    its validity period;
     /// 3. [`NotTrusted`](RejectionKind::NotTrusted), [`WrongPurpose`](RejectionKind::WrongPurpose),
-    ///    [`KeyUsage`](RejectionKind::KeyUsage) or [`ExpiredCa`](RejectionKind::ExpiredCa) if its chain is not trusted;
+    ///    [`KeyUsage`](RejectionKind::KeyUsage), [`ExpiredCa`](RejectionKind::ExpiredCa),
+    ///    [`Revoked`](RejectionKind::Revoked) or [`RevocationUnknown`](RejectionKind::RevocationUnknown) if its chain is
+    ///    not trusted;
     /// 4. [`Undecidable`](RejectionKind::Undecidable) if `now` is before 1970.
     ///
     /// ```
@@ -285,14 +312,31 @@ impl TrustAnchors {
             // The cache checks the verdict's own end on each lookup.
             return Some((ChainVerdict::from_code(code), now));
         }
-        chain::unix_time(now)?;
-        let chain: Vec<_> = certificate.chain().map(CertificateDer::from).collect();
-        let (verdict, until) = match chain::verify(certificate, &self.0.anchors, &self.0.roots, &chain, now) {
-            Ok(until) => (ChainVerdict::Trusted, until),
-            Err(verdict) => (verdict, now.plus(RETRY_AFTER)),
-        };
+        if now.as_unix() < 0 {
+            return None;
+        }
+        let (verdict, until) = self.new_verdict(certificate, now);
         VerdictCache::of_chain(certificate).put(self.0.generation, verdict.code(), now, until);
         Some((verdict, until))
+    }
+
+    /// The verdict of an accepted chain is that of another connection, if known.
+    fn new_verdict(&self, certificate: &Certificate, now: Timestamp) -> (ChainVerdict, Timestamp) {
+        let key = AcceptedChains::key(certificate);
+        if let Some(until) = self.0.accepted.get(&key, now) {
+            return (ChainVerdict::Trusted, until);
+        }
+        match self.verify(certificate, now) {
+            Ok(path) => {
+                self.0.accepted.put(key, now, path.until);
+                (ChainVerdict::Trusted, path.until)
+            }
+            Err(error) => (error.verdict(), now.plus(RETRY_AFTER)),
+        }
+    }
+
+    fn verify(&self, certificate: &Certificate, now: Timestamp) -> Result<ValidPath, PathError> {
+        path::verify(certificate, certificate.chain(), &self.0.roots, now)
     }
 
     /// Returns true if exactly this certificate is listed as a root.
@@ -305,12 +349,12 @@ impl TrustAnchors {
         &self.0.roots
     }
 
-    /// Reason why the chain is not trusted; None if it is.
-    pub(super) fn failure(&self, certificate: &Certificate, now: Timestamp) -> Option<&'static str> {
-        self.verdict(certificate, now)?.0.describe()
+    /// Reason why the chain is not trusted, with the certificate that causes it; None if it is. Verifies the chain.
+    pub(crate) fn failure(&self, certificate: &Certificate, now: Timestamp) -> Option<String> {
+        self.verify(certificate, now).err().map(|error| error.to_string())
     }
 
-    /// As [`failure`](Self::failure), from a cached verdict only: verifies no chain.
+    /// Reason by the cached verdict: verifies no chain.
     #[cfg(feature = "apim")]
     pub(crate) fn known_failure(&self, certificate: &Certificate, now: Timestamp) -> Option<&'static str> {
         ChainVerdict::from_code(VerdictCache::of_chain(certificate).get(self.0.generation, now)?).describe()
@@ -322,75 +366,3 @@ impl fmt::Debug for TrustAnchors {
         f.debug_struct("TrustAnchors").field("roots", &self.0.roots.len()).finish()
     }
 }
-
-/// Error of [`TrustAnchors::from_pem`] and [`TrustAnchors::from_der`].
-///
-/// ```
-/// use tower_mtls::policy::{TrustAnchors, TrustError};
-///
-/// assert_eq!(TrustAnchors::from_der([]).unwrap_err(), TrustError::Empty);
-/// assert!(matches!(TrustAnchors::from_pem("no certificate"), Err(TrustError::Pem(_))));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrustError {
-    /// The text is not PEM, has no certificate, or has a block that is not a certificate.
-    Pem(PemError),
-    /// A certificate cannot be read as a root.
-    #[non_exhaustive]
-    Certificate {
-        /// Position, from 0.
-        index: usize,
-        /// Line in the PEM text, from 1.
-        line: Option<usize>,
-        /// Reason, as text.
-        problem: String,
-    },
-    /// A certificate is neither a CA certificate nor self-signed, so no chain can end in it.
-    #[non_exhaustive]
-    Leaf {
-        /// Position, from 0.
-        index: usize,
-        /// Line in the PEM text, from 1.
-        line: Option<usize>,
-        /// Subject of the certificate.
-        subject: String,
-    },
-    /// The list is empty.
-    Empty,
-    /// The crate was built without a crypto provider.
-    NoAlgorithms,
-}
-
-impl fmt::Display for TrustError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let position = match self {
-            Self::Certificate { index, line, .. } | Self::Leaf { index, line, .. } => (*index, *line),
-            Self::Pem(error) => return error.fmt(f),
-            Self::Empty => {
-                return f.write_str("no root certificate: every client would be rejected; add one");
-            }
-            Self::NoAlgorithms => {
-                return f.write_str(
-                    "no crypto provider: chains cannot be verified; enable `aws-lc-rs` or `ring`",
-                );
-            }
-        };
-        match position {
-            (_, Some(line)) => write!(f, "line {line}: ")?,
-            (index, None) => write!(f, "certificate {}: ", index + 1)?,
-        }
-        match self {
-            Self::Leaf { subject, .. } => write!(
-                f,
-                "{subject:?} is not a CA certificate; list the CA that issued it, or pin it by its thumbprint"
-            ),
-            Self::Certificate { problem, .. } => {
-                write!(f, "this certificate cannot be read as a root: {problem}")
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for TrustError {}

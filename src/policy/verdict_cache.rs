@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use crate::{
     certificate::{CacheWords, Certificate, Timestamp},
@@ -8,14 +11,17 @@ use crate::{
 /// Cache of verdicts about one certificate, by the generation of the policy or trust set that judged it. A view of the
 /// certificate's words.
 ///
-/// A verdict is one word (28 bits of generation, 4 bits of verdict, 32 bits for the last second of its validity), so
-/// reads take no lock and cannot be torn. Four slots, selected by generation; a collision only costs an evaluation.
+/// A verdict is one word (27 bits of generation, 5 bits of verdict, 32 bits for the last second of its validity), so
+/// reads take no lock and cannot be torn. Four slots, the first choice by generation. A verdict that is displaced while it
+/// is valid is kept behind a lock, so that a certificate that many policies judge is not verified on every request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct VerdictCache<'a>(&'a CacheWords);
 
 /// Maximum age of a verdict in seconds, in case the clock is set back.
 const MAX_AGE: i64 = 3_600;
-const GENERATIONS: u64 = 1 << 28;
+const GENERATIONS: u64 = 1 << 27;
+/// Maximum number of displaced verdicts.
+const MAX_DISPLACED: usize = 64;
 
 impl<'a> VerdictCache<'a> {
     /// The verdicts of policies about a certificate.
@@ -35,13 +41,25 @@ impl<'a> VerdictCache<'a> {
     #[inline]
     pub(super) fn get(self, generation: Generation, now: Timestamp) -> Option<u8> {
         let word = self.slot(generation).load(Ordering::Relaxed);
-        let until = i64::from(word as u32);
-        let is_valid =
-            word >> 36 == generation.get() && now.as_unix() <= until && until - MAX_AGE <= now.as_unix();
-        is_valid.then_some((word >> 32) as u8 & 0xf)
+        if is_of(word, generation) && is_valid(word, now) {
+            return Some(verdict_of(word));
+        }
+        self.get_elsewhere(generation, now)
     }
 
-    /// Caches `verdict` (0 to 15) up to and including the second `until`.
+    /// The verdict in another slot than the first choice, or among those displaced.
+    #[cold]
+    fn get_elsewhere(self, generation: Generation, now: Timestamp) -> Option<u8> {
+        let is_match = |word: &u64| is_of(*word, generation) && is_valid(*word, now);
+        let word = self.0.words.iter().map(|slot| slot.load(Ordering::Relaxed)).find(is_match);
+        let displaced = || {
+            let displaced = self.0.displaced.lock().unwrap_or_else(PoisonError::into_inner);
+            displaced.iter().copied().find(is_match)
+        };
+        word.or_else(displaced).map(verdict_of)
+    }
+
+    /// Caches `verdict` (0 to 31) up to and including the second `until`.
     pub(super) fn put(self, generation: Generation, verdict: u8, now: Timestamp, until: Timestamp) {
         let until = until.min(now.plus(MAX_AGE));
         let Ok(until_word) = u32::try_from(until.as_unix()) else {
@@ -50,14 +68,48 @@ impl<'a> VerdictCache<'a> {
         if until < now || generation.get() >= GENERATIONS {
             return;
         }
-        let word = generation.get() << 36 | u64::from(verdict & 0xf) << 32 | u64::from(until_word);
-        self.slot(generation).store(word, Ordering::Relaxed);
+        let word = generation.get() << 37 | u64::from(verdict & 0x1f) << 32 | u64::from(until_word);
+        let is_free = |slot: &&AtomicU64| {
+            let word = slot.load(Ordering::Relaxed);
+            is_of(word, generation) || !is_valid(word, now)
+        };
+        let first = self.slot(generation);
+        let free = [first].into_iter().chain(&self.0.words).find(is_free);
+        let old = free.unwrap_or(first).swap(word, Ordering::Relaxed);
+        if free.is_none() {
+            self.displace(old, now);
+        }
+    }
+
+    fn displace(self, word: u64, now: Timestamp) {
+        let mut displaced = self.0.displaced.lock().unwrap_or_else(PoisonError::into_inner);
+        displaced.retain(|other| is_valid(*other, now) && other >> 37 != word >> 37);
+        if displaced.len() == MAX_DISPLACED {
+            displaced.remove(0);
+        }
+        displaced.push(word);
     }
 
     #[inline]
     fn slot(self, generation: Generation) -> &'a AtomicU64 {
-        &self.0.0[generation.get() as usize % 4]
+        &self.0.words[generation.get() as usize % 4]
     }
+}
+
+#[inline]
+fn is_of(word: u64, generation: Generation) -> bool {
+    word >> 37 == generation.get()
+}
+
+#[inline]
+fn is_valid(word: u64, now: Timestamp) -> bool {
+    let until = i64::from(word as u32);
+    now.as_unix() <= until && until - MAX_AGE <= now.as_unix()
+}
+
+#[inline]
+fn verdict_of(word: u64) -> u8 {
+    (word >> 32) as u8 & 0x1f
 }
 
 #[cfg(test)]
@@ -74,6 +126,28 @@ mod tests {
         cache.put(mine, 3, NOW, NOW.plus(60));
         assert_eq!(cache.get(mine, NOW), Some(3));
         assert_eq!(cache.get(other, NOW), None, "same slot, another generation");
+    }
+
+    #[test]
+    fn verdicts_that_share_a_slot_are_all_found() {
+        let words = CacheWords::default();
+        let cache = VerdictCache(&words);
+        let generations: Vec<_> = (0..20).map(|index| Generation::from_raw(3 + 4 * index)).collect();
+        for (index, generation) in generations.iter().enumerate() {
+            cache.put(*generation, index as u8, NOW, NOW.plus(60));
+        }
+        for (index, generation) in generations.iter().enumerate() {
+            assert_eq!(cache.get(*generation, NOW.plus(60)), Some(index as u8), "{index}");
+            assert_eq!(cache.get(*generation, NOW.plus(61)), None, "{index}, expired");
+        }
+        let displaced = || words.displaced.lock().unwrap().len();
+        assert_eq!(displaced(), 16);
+        cache.put(Generation::from_raw(99), 1, NOW.plus(61), NOW.plus(70));
+        assert_eq!(displaced(), 16, "expired words give way");
+        for generation in 100..300 {
+            cache.put(Generation::from_raw(generation), 1, NOW.plus(61), NOW.plus(70));
+        }
+        assert_eq!(displaced(), MAX_DISPLACED);
     }
 
     #[test]

@@ -146,6 +146,18 @@ impl DistinguishedName {
         self.canonical().is_empty()
     }
 
+    /// Returns true if this name is within the subtree of `base`: its first relative names are those of `base`.
+    #[cfg(feature = "trust")]
+    pub(crate) fn is_within(&self, base: &Self) -> bool {
+        let relative_names = |name: &Self| name.attributes().last().map_or(0, |last| last.rdn() + 1);
+        let Some(rest) = self.canonical().strip_prefix(base.canonical()) else { return false };
+        // Each entry starts with its length and the position of its relative name: the next one is of another.
+        match rest.get(8..16).and_then(|position| <[u8; 8]>::try_from(position).ok()) {
+            Some(position) => u64::from_be_bytes(position) == relative_names(base) as u64,
+            None => rest.is_empty(),
+        }
+    }
+
     /// All attributes in encoding order; those of a multi-valued relative name in sequence.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'_>> {
         // `from_der` checked the encoding, so no error ends the iteration early.

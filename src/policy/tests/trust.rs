@@ -56,7 +56,8 @@ fn chains_are_verified_against_the_roots_for_client_authentication() {
         ("another root of the same name", impostor.issue(&client), not_trusted),
         ("self-signed", client.self_signed(), not_trusted),
         ("for servers only", root.issue(&server_only), Some(RejectionKind::WrongPurpose)),
-        ("an authority itself", root.issue(&client.clone().ca()), not_trusted),
+        ("a CA certificate", root.issue(&client.clone().ca()), None),
+        ("a self-signed CA certificate", client.clone().ca().self_signed(), not_trusted),
     ] {
         let certificate = read(&issued);
         assert_eq!(judge(&root, &certificate, 0), expected, "{case}");
@@ -222,7 +223,12 @@ fn explanation_names_the_problem_of_a_chain() {
     let lists = root.intermediate_for("issuing", &[KeyUsagePurpose::CrlSign]);
     let encipherment = client.clone().key_usages(&[KeyUsagePurpose::KeyEncipherment]);
     for (root, issued, found, verdict) in [
-        (&root, lists.issue(&client), "lacks keyCertSign", "refused: a key usage in"),
+        (
+            &root,
+            lists.issue(&client),
+            r#"the key usage of CA "CN=issuing,O=Contoso" lacks keyCertSign"#,
+            "refused: a key usage in",
+        ),
         (
             &root,
             root.issue(&encipherment),
@@ -232,7 +238,7 @@ fn explanation_names_the_problem_of_a_chain() {
         (
             &old,
             old.issue(&client),
-            "the CA at the end of the chain has expired",
+            r#"root "CN=old,O=Contoso" expired at 2025-12-31T23:59:59Z"#,
             "refused: the CA at the end of",
         ),
     ] {

@@ -1,0 +1,219 @@
+//! Path building (RFC 4158): depth first from the client certificate, issuers by name, the likeliest first.
+
+use super::{
+    certificate::PathCertificate,
+    error::{Failure, PathError, Role},
+    root::Root,
+    signature::{self, SignatureError},
+    validate::{Path, ValidPath},
+};
+use crate::certificate::Timestamp;
+
+/// Certificates of a path without its root.
+const MAX_DEPTH: usize = 16;
+/// Verified signatures per verdict. Typical paths need two or three.
+const MAX_SIGNATURES: usize = 32;
+/// Visited certificates per verdict: signatures that were already verified are not verified again.
+const MAX_STEPS: usize = 256;
+
+/// The search for a valid path of one client certificate.
+pub(super) struct Search<'a> {
+    /// The client's certificate, and those sent along.
+    certificates: Vec<PathCertificate<'a>>,
+    roots: &'a [Root],
+    now: Timestamp,
+    signatures: usize,
+    steps: usize,
+    /// Verified edges: subject, issuer and result.
+    verified: Vec<((usize, Issuer), Result<(), SignatureError>)>,
+    /// The error to report, and its rank.
+    error: Option<(Rank, PathError)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Issuer {
+    Certificate(usize),
+    Root(usize),
+}
+
+/// Rank of an error, least telling first. Of equal ranks the first is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// A path that ends without a root, at this depth.
+    End(usize),
+    Unreadable,
+    Signature,
+    Limit,
+    /// A path to a root that is not valid.
+    Complete,
+}
+
+impl<'a> Search<'a> {
+    /// Certificates sent along that cannot be read are left out.
+    pub(super) fn new(
+        leaf: PathCertificate<'a>,
+        sent: impl Iterator<Item = &'a [u8]>,
+        roots: &'a [Root],
+        now: Timestamp,
+    ) -> Self {
+        let (signatures, steps, verified) = (0, 0, Vec::new());
+        let mut search =
+            Self { certificates: vec![leaf], roots, now, signatures, steps, verified, error: None };
+        for (index, der) in sent.take(MAX_DEPTH).enumerate() {
+            if search.certificates.iter().any(|known| known.der == der) {
+                continue;
+            }
+            match PathCertificate::read(der) {
+                Ok(read) => search.certificates.push(read),
+                Err(malformed) => {
+                    let (role, failure) = (Role::Sent(index + 1), Failure::Malformed(malformed.0));
+                    search.note(Rank::Unreadable, PathError { role, name: String::new(), failure });
+                }
+            }
+        }
+        search
+    }
+
+    pub(super) fn run(mut self) -> Result<ValidPath, PathError> {
+        let leaf = &self.certificates[..1];
+        let listed = self.roots.iter().find(|root| leaf.iter().any(|leaf| leaf.der == root.der()));
+        if let Some(root) = listed {
+            let path = Path { root, anchor: None, certificates: &leaf.iter().collect::<Vec<_>>() };
+            match path.validate(self.now) {
+                Ok(valid) => return Ok(valid),
+                Err(error) => self.note(Rank::Complete, error),
+            }
+        }
+        if let Some(valid) = self.extend(&mut vec![0]) {
+            return Ok(valid);
+        }
+        let unknown = || PathError { role: Role::Leaf, name: String::new(), failure: Failure::UnknownIssuer };
+        Err(self.error.map_or_else(unknown, |(_, error)| error))
+    }
+
+    /// Extends a path, leaf first, by every issuer of its last certificate.
+    fn extend(&mut self, path: &mut Vec<usize>) -> Option<ValidPath> {
+        let last = *path.last()?;
+        if self.is_exhausted(last) {
+            return None;
+        }
+        self.steps += 1;
+        if let Some(valid) = self.extend_to_root(path, last) {
+            return Some(valid);
+        }
+        let mut has_issuer = false;
+        if path.len() < MAX_DEPTH {
+            for issuer in self.issuers(path, last) {
+                if self.is_signed(last, Issuer::Certificate(issuer)) {
+                    has_issuer = true;
+                    path.push(issuer);
+                    let valid = self.extend(path);
+                    path.pop();
+                    if valid.is_some() {
+                        return valid;
+                    }
+                }
+            }
+        }
+        if !has_issuer {
+            self.note(Rank::End(path.len()), self.error_at(last, Failure::UnknownIssuer));
+        }
+        None
+    }
+
+    fn extend_to_root(&mut self, path: &[usize], last: usize) -> Option<ValidPath> {
+        let roots = self.roots;
+        let issuer = self.certificates[last].issuer.clone();
+        for (index, root) in roots.iter().enumerate() {
+            if *root.subject() != issuer || issuer.is_empty() {
+                continue;
+            }
+            // `Root::read` has read it.
+            let Ok(anchor) = PathCertificate::read(root.der()) else { continue };
+            if !self.is_signed_by(last, Issuer::Root(index), anchor.spki) {
+                continue;
+            }
+            let certificates: Vec<_> = path.iter().rev().map(|index| &self.certificates[*index]).collect();
+            let validated =
+                Path { root, anchor: Some(&anchor), certificates: &certificates }.validate(self.now);
+            match validated {
+                Ok(valid) => return Some(valid),
+                Err(error) => self.note(Rank::Complete, error),
+            }
+        }
+        None
+    }
+
+    /// Certificates sent along with the issuer's name, which the path does not contain: neither their subject with their
+    /// key. Those that fit best come first.
+    fn issuers(&self, path: &[usize], last: usize) -> Vec<usize> {
+        let subject = &self.certificates[last];
+        let is_in_path = |candidate: &PathCertificate<'_>| {
+            path.iter().map(|index| &self.certificates[*index]).any(|certificate| {
+                certificate.spki == candidate.spki && certificate.subject == candidate.subject
+            })
+        };
+        let candidates = self.certificates.iter().enumerate().skip(1).filter(|(_, candidate)| {
+            candidate.subject == subject.issuer && !candidate.subject.is_empty() && !is_in_path(candidate)
+        });
+        let mut issuers: Vec<_> = candidates.map(|(index, _)| index).collect();
+        issuers.sort_by_key(|index| {
+            let candidate = &self.certificates[*index];
+            let may_issue =
+                candidate.is_ca() && candidate.may_sign() && candidate.validity.contains(self.now);
+            let key_ids = (subject.extensions.authority_key_id, candidate.extensions.subject_key_id);
+            let is_other_key = matches!(key_ids, (Some(named), Some(key)) if named != key);
+            (!may_issue, is_other_key)
+        });
+        issuers
+    }
+
+    fn is_signed(&mut self, subject: usize, issuer: Issuer) -> bool {
+        let Issuer::Certificate(index) = issuer else { return false };
+        let spki = self.certificates[index].spki;
+        self.is_signed_by(subject, issuer, spki)
+    }
+
+    /// 6.1.3 (a) (1).
+    fn is_signed_by(&mut self, subject: usize, issuer: Issuer, spki: &[u8]) -> bool {
+        let known = self.verified.iter().find(|(edge, _)| *edge == (subject, issuer));
+        if let Some((_, result)) = known {
+            return result.is_ok();
+        }
+        if self.is_exhausted(subject) {
+            return false;
+        }
+        self.signatures += 1;
+        let result = signature::verify(&self.certificates[subject].signed, spki);
+        let is_signed = result.is_ok();
+        if let Err(error) = &result {
+            self.note(Rank::Signature, self.error_at(subject, Failure::Signature(error.clone())));
+        }
+        self.verified.push(((subject, issuer), result));
+        is_signed
+    }
+
+    fn is_exhausted(&mut self, at: usize) -> bool {
+        let is_exhausted = self.signatures == MAX_SIGNATURES || self.steps == MAX_STEPS;
+        if is_exhausted {
+            let failure =
+                Failure::Limit("the search for its issuers takes too many steps; send fewer certificates");
+            self.note(Rank::Limit, self.error_at(at, failure));
+        }
+        is_exhausted
+    }
+
+    fn role(&self, index: usize) -> Role {
+        if index == 0 { Role::Leaf } else { Role::Ca }
+    }
+
+    fn error_at(&self, index: usize, failure: Failure) -> PathError {
+        PathError { role: self.role(index), name: self.certificates[index].subject.to_string(), failure }
+    }
+
+    fn note(&mut self, rank: Rank, error: PathError) {
+        if self.error.as_ref().is_none_or(|(noted, _)| *noted < rank) {
+            self.error = Some((rank, error));
+        }
+    }
+}

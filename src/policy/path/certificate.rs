@@ -1,0 +1,179 @@
+//! A certificate, parsed once for validation (RFC 5280, section 4.1).
+
+use super::{
+    der::{self, Reader},
+    extensions::Extensions,
+    key::Key,
+    signature::Signed,
+};
+use crate::certificate::{DistinguishedName, Timestamp, Validity};
+
+/// The fields of a certificate that validation needs.
+#[derive(Debug)]
+pub(super) struct PathCertificate<'a> {
+    pub(super) der: &'a [u8],
+    pub(super) signed: Signed<'a>,
+    pub(super) version: Version,
+    /// Content of the INTEGER.
+    pub(super) serial: &'a [u8],
+    pub(super) issuer: DistinguishedName,
+    pub(super) subject: DistinguishedName,
+    pub(super) validity: Validity,
+    pub(super) spki: &'a [u8],
+    pub(super) key: Key,
+    pub(super) extensions: Extensions<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V2,
+    V3,
+}
+
+/// The name of a malformed field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed(pub(super) &'static str);
+
+impl<'a> PathCertificate<'a> {
+    pub(super) fn read(der: &'a [u8]) -> Result<Self, Malformed> {
+        let mut certificate = der::sequence(der).ok_or(Malformed("its encoding"))?;
+        let body = certificate.element().filter(|body| body.tag == der::SEQUENCE);
+        let body = body.ok_or(Malformed("its body"))?;
+        let algorithm = certificate.element().ok_or(Malformed("its signatureAlgorithm"))?.encoding;
+        let signature = certificate.bytes().ok_or(Malformed("its signature"))?;
+        certificate.end().ok_or(Malformed("bytes after its signature"))?;
+
+        let mut fields = Reader::new(body.content);
+        let version = version(&mut fields).ok_or(Malformed("its version"))?;
+        let serial = fields.expect(der::INTEGER).filter(|serial| !serial.is_empty());
+        let serial = serial.ok_or(Malformed("its serialNumber"))?;
+        let inner = fields.element().ok_or(Malformed("its signature algorithm"))?;
+        // RFC 5280, 4.1.1.2.
+        if inner.encoding != algorithm {
+            return Err(Malformed("its two signature algorithms, which differ"));
+        }
+        let issuer = name(&mut fields).ok_or(Malformed("its issuer"))?;
+        let validity = validity(&mut fields).ok_or(Malformed("its validity"))?;
+        let subject = name(&mut fields).ok_or(Malformed("its subject"))?;
+        let spki = fields.element().ok_or(Malformed("its subjectPublicKeyInfo"))?.encoding;
+        let key = Key::read(spki).ok_or(Malformed("its subjectPublicKeyInfo"))?;
+        let extensions = extensions(&mut fields, version)?;
+        fields.end().ok_or(Malformed("bytes after its extensions"))?;
+        let signed = Signed { message: body.encoding, algorithm, signature };
+        Ok(Self { der, signed, version, serial, issuer, subject, validity, spki, key, extensions })
+    }
+
+    /// True if the subject and the issuer are the same name.
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+
+    /// True for a CA by basicConstraints.
+    pub(super) fn is_ca(&self) -> bool {
+        self.extensions.basic_constraints.is_some_and(|constraints| constraints.is_ca)
+    }
+
+    /// True if keyUsage is absent or includes keyCertSign.
+    pub(super) fn may_sign(&self) -> bool {
+        self.extensions.key_usage.is_none_or(|usage| usage.key_cert_sign())
+    }
+
+    /// Maximum number of intermediates that may follow, if limited.
+    pub(super) fn path_length(&self) -> Option<u32> {
+        self.extensions.basic_constraints.filter(|constraints| constraints.is_ca)?.path_length
+    }
+}
+
+/// Absent for version 1.
+fn version(fields: &mut Reader<'_>) -> Option<Version> {
+    let Some(explicit) = fields.optional(0xa0)? else { return Some(Version::V1) };
+    let mut explicit = Reader::new(explicit);
+    let version = match explicit.expect(der::INTEGER)? {
+        [1] => Version::V2,
+        [2] => Version::V3,
+        _ => return None,
+    };
+    explicit.end()?;
+    Some(version)
+}
+
+fn name(fields: &mut Reader<'_>) -> Option<DistinguishedName> {
+    DistinguishedName::from_der(fields.element()?.encoding).ok()
+}
+
+fn validity(fields: &mut Reader<'_>) -> Option<Validity> {
+    let mut times = fields.sequence()?;
+    let (not_before, not_after) = (time(&mut times)?, time(&mut times)?);
+    times.end()?;
+    Some(Validity { not_before, not_after })
+}
+
+/// UTCTime or GeneralizedTime with seconds, in UTC and without fractions (RFC 5280, section 4.1.2.5).
+fn time(times: &mut Reader<'_>) -> Option<Timestamp> {
+    let element = times.element()?;
+    let digits = element.content.strip_suffix(b"Z")?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number =
+        |digits: &[u8]| digits.iter().fold(0_u16, |number, digit| number * 10 + u16::from(digit - b'0'));
+    let (year, rest) = match (element.tag, digits.len()) {
+        (der::UTC_TIME, 12) => {
+            let (year, rest) = digits.split_at(2);
+            let year = number(year);
+            (if year < 50 { 2_000 + year } else { 1_900 + year }, rest)
+        }
+        (der::GENERALIZED_TIME, 14) => (number(&digits[..4]), &digits[4..]),
+        _ => return None,
+    };
+    let mut parts = rest.chunks_exact(2).map(|part| number(part) as u8);
+    let mut part = || parts.next();
+    let month = time::Month::try_from(part()?).ok()?;
+    let date = time::Date::from_calendar_date(i32::from(year), month, part()?).ok()?;
+    let time = time::Time::from_hms(part()?, part()?, part()?).ok()?;
+    Some(Timestamp::from_unix(time::PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp()))
+}
+
+/// Unique identifiers are skipped; extensions are those of version 3 only.
+fn extensions<'a>(fields: &mut Reader<'a>, version: Version) -> Result<Extensions<'a>, Malformed> {
+    if version != Version::V1 {
+        for tag in [0x81, 0x82] {
+            fields.optional(tag).ok_or(Malformed("its unique identifiers"))?;
+        }
+    }
+    if version == Version::V3
+        && let Some(explicit) = fields.optional(0xa3).ok_or(Malformed("its extensions"))?
+    {
+        return Extensions::read(der::sequence(explicit).ok_or(Malformed("its extensions"))?);
+    }
+    Ok(Extensions::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_utc_with_seconds() {
+        for (tag, text, expected) in [
+            (der::UTC_TIME, "260101000000Z", Some(1_767_225_600)),
+            (der::UTC_TIME, "491231235959Z", Some(2_524_607_999)),
+            (der::UTC_TIME, "500101000000Z", Some(-631_152_000)),
+            (der::GENERALIZED_TIME, "20260101000000Z", Some(1_767_225_600)),
+            (der::GENERALIZED_TIME, "99991231235959Z", Some(253_402_300_799)),
+            (der::UTC_TIME, "2601010000Z", None),
+            (der::UTC_TIME, "260101000000+0100", None),
+            (der::UTC_TIME, "260230000000Z", None),
+            (der::UTC_TIME, "260101240000Z", None),
+            (der::UTC_TIME, "20260101000000Z", None),
+            (der::GENERALIZED_TIME, "20260101000000.5Z", None),
+            (der::GENERALIZED_TIME, "2026-101000000Z", None),
+            (der::OCTET_STRING, "260101000000Z", None),
+        ] {
+            let encoding = [&[tag, text.len() as u8], text.as_bytes()].concat();
+            let read = time(&mut Reader::new(&encoding)).map(Timestamp::as_unix);
+            assert_eq!(read, expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! DER (X.690, section 10): definite, minimal lengths and tags of one byte.
+
+pub(super) const BOOLEAN: u8 = 0x01;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const BIT_STRING: u8 = 0x03;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const OID: u8 = 0x06;
+pub(super) const UTC_TIME: u8 = 0x17;
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
+pub(super) const SEQUENCE: u8 = 0x30;
+
+/// An element and its encoding.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Element<'a> {
+    pub(super) tag: u8,
+    pub(super) content: &'a [u8],
+    pub(super) encoding: &'a [u8],
+}
+
+/// Reads consecutive elements. None is malformed input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Self(input)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The rest of the input.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// None unless all input is read.
+    pub(super) fn end(&self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+
+    pub(super) fn element(&mut self) -> Option<Element<'a>> {
+        let (&tag, rest) = self.0.split_first()?;
+        if tag & 0x1f == 0x1f {
+            return None;
+        }
+        let (&first, rest) = rest.split_first()?;
+        let (length, rest) = match first {
+            0..=0x7f => (usize::from(first), rest),
+            0x81..=0x84 => {
+                let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+                let length = bytes.iter().fold(0_u64, |length, byte| length << 8 | u64::from(*byte));
+                let is_minimal = length > 0x7f && bytes.first() != Some(&0);
+                (is_minimal.then(|| usize::try_from(length).ok())??, rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        let encoding = self.0.get(..self.0.len() - rest.len())?;
+        self.0 = rest;
+        Some(Element { tag, content, encoding })
+    }
+
+    /// The next element's content, if it has this tag.
+    pub(super) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let element = self.element()?;
+        (element.tag == tag).then_some(element.content)
+    }
+
+    /// The next element's content if the next tag is this one; the outer None is malformed input.
+    pub(super) fn optional(&mut self, tag: u8) -> Option<Option<&'a [u8]>> {
+        if self.0.first() == Some(&tag) { self.expect(tag).map(Some) } else { Some(None) }
+    }
+
+    pub(super) fn sequence(&mut self) -> Option<Self> {
+        self.expect(SEQUENCE).map(Self)
+    }
+
+    /// The content of a BIT STRING of whole bytes.
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+        self.expect(BIT_STRING)?.strip_prefix(&[0])
+    }
+}
+
+/// The only element of `input`, a SEQUENCE.
+pub(super) fn sequence(input: &[u8]) -> Option<Reader<'_>> {
+    let mut reader = Reader::new(input);
+    let content = reader.sequence()?;
+    reader.end()?;
+    Some(content)
+}
+
+/// A BOOLEAN's value.
+pub(super) fn boolean(content: &[u8]) -> Option<bool> {
+    match content {
+        [0] => Some(false),
+        [0xff] => Some(true),
+        _ => None,
+    }
+}
+
+/// A minimal INTEGER that is not negative. Values above [`u32::MAX`] are `u32::MAX`.
+pub(super) fn unsigned(content: &[u8]) -> Option<u32> {
+    let digits = match content {
+        [0] => content,
+        [0, second, ..] if second & 0x80 != 0 => &content[1..],
+        [first, ..] if first & 0x80 == 0 && *first != 0 => content,
+        _ => return None,
+    };
+    let value = |value: u32, byte: &u8| value.checked_mul(256).map(|value| value + u32::from(*byte));
+    Some(digits.iter().try_fold(0_u32, value).unwrap_or(u32::MAX))
+}
+
+/// An object identifier in dotted form.
+pub(super) fn dotted(oid: &[u8]) -> String {
+    x509_parser::asn1_rs::Oid::new(oid.into()).to_id_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn element_has_a_minimal_definite_length() {
+        let long = [&[0x04, 0x81, 0x80][..], &[7; 0x80]].concat();
+        for (case, input, length) in [
+            ("empty content", &[0x04, 0x00][..], Some(0)),
+            ("short form", &[0x04, 0x02, 1, 2], Some(2)),
+            ("long form", &long, Some(0x80)),
+            ("long form of a short length", &[0x04, 0x81, 0x01, 1], None),
+            ("long form with a leading zero", &[0x04, 0x82, 0x00, 0x80], None),
+            ("indefinite length", &[0x30, 0x80, 0, 0], None),
+            ("content that ends early", &[0x04, 0x02, 1], None),
+            ("length of five bytes", &[0x04, 0x85, 1, 0, 0, 0, 0], None),
+            ("tag of several bytes", &[0x1f, 0x81, 0x00, 0x00], None),
+            ("no input", &[], None),
+        ] {
+            let element = Reader::new(input).element();
+            assert_eq!(element.map(|element| element.content.len()), length, "{case}");
+        }
+    }
+
+    #[test]
+    fn integers_and_booleans_are_minimal() {
+        for (content, expected) in [
+            (&[0][..], Some(0)),
+            (&[0x7f], Some(127)),
+            (&[0, 0x80], Some(128)),
+            (&[1, 0, 0, 0, 0], Some(u32::MAX)),
+            (&[0, 0x7f], None),
+            (&[0x80], None),
+            (&[], None),
+        ] {
+            assert_eq!(unsigned(content), expected, "{content:?}");
+        }
+        assert_eq!([&[0][..], &[0xff], &[1], &[]].map(boolean), [Some(false), Some(true), None, None]);
+    }
+}

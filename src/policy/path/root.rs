@@ -1,0 +1,67 @@
+//! Trust anchors (RFC 5280, section 6.1.1 (d)).
+
+use std::sync::Arc;
+
+use super::certificate::{PathCertificate, Version};
+use crate::{
+    certificate::DistinguishedName,
+    policy::{ChainRequirements, Revocation},
+};
+
+/// A trusted root's certificate, and the requirements for chains to it.
+#[derive(Debug, Clone)]
+pub(in crate::policy) struct Root {
+    der: Arc<[u8]>,
+    subject: DistinguishedName,
+    is_ca: bool,
+    is_self_issued: bool,
+    /// True if the validity period is ignored.
+    pub(in crate::policy) allow_expired: bool,
+    pub(in crate::policy) requirements: Arc<ChainRequirements>,
+    pub(in crate::policy) revocation: Option<Revocation>,
+}
+
+impl Root {
+    /// Reads a root's certificate; the error is for [`TrustError`](crate::policy::TrustError).
+    pub(in crate::policy) fn read(der: &[u8]) -> Result<Self, String> {
+        let read = PathCertificate::read(der).map_err(|malformed| malformed.0.to_owned())?;
+        let (is_ca, is_self_issued) = (is_ca(&read), read.is_self_issued());
+        Ok(Self {
+            der: der.into(),
+            is_ca,
+            is_self_issued,
+            subject: read.subject,
+            allow_expired: false,
+            requirements: Arc::default(),
+            revocation: None,
+        })
+    }
+
+    pub(in crate::policy) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    pub(in crate::policy) fn subject(&self) -> &DistinguishedName {
+        &self.subject
+    }
+
+    pub(super) fn is_ca(&self) -> bool {
+        self.is_ca
+    }
+
+    /// Returns true if no chain can end in this certificate: it is not a CA, and another certificate issued it. A
+    /// self-signed one is a chain on its own.
+    pub(in crate::policy) fn is_leaf(&self) -> bool {
+        !self.is_ca && !self.is_self_issued
+    }
+}
+
+/// Returns true for a CA: by basicConstraints, or, without the extension, for a self-issued version 1 certificate and for
+/// a keyUsage that includes keyCertSign, as in OpenSSL.
+fn is_ca(certificate: &PathCertificate<'_>) -> bool {
+    if certificate.extensions.basic_constraints.is_some() {
+        return certificate.is_ca();
+    }
+    let is_old = certificate.version == Version::V1 && certificate.is_self_issued();
+    is_old || certificate.extensions.key_usage.is_some_and(|usage| usage.key_cert_sign())
+}

@@ -1,0 +1,1 @@
+//! Paths that RFC 5280 accepts and rejects.
