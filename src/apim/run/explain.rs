@@ -9,7 +9,7 @@ use crate::{
         dotnet,
         error::Position,
         explain::ExplanationLine,
-        expression::{Evaluated, Expression, Inputs, TracedPart, Value, is_trusted, trust_failure},
+        expression::{Evaluated, Expression, Inputs, TracedPart, Value, is_trusted},
         validation::{EXPIRED, Invalid, NOT_TRUSTED, NOT_YET_VALID, Validation},
     },
     certificate::{Certificate, Presented},
@@ -166,7 +166,7 @@ fn chain_problem(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<Strin
         return None;
     }
     validity_problem(certificate, inputs)
-        .or_else(|| Some(format!("no chain: {}", trust_failure(certificate, trust, inputs.now)?)))
+        .or_else(|| Some(format!("no chain: {}", trust.failure(certificate, inputs.now)?)))
 }
 
 /// Returns the validity of the certificate if it is not valid now.

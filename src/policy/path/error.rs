@@ -54,8 +54,9 @@ pub(super) enum Failure {
     CaKeyUsage,
     // 6.1.4 (o), 6.1.5 (f): the OID.
     CriticalExtension(String),
-    // 4.2.1.3 and 4.2.1.12.
+    // 4.2.1.3, 4.2.1.10 and 4.2.1.12.
     LeafKeyUsage,
+    LeafNameConstraints,
     Purpose,
 }
 
@@ -78,7 +79,7 @@ impl PathError {
             Failure::NotYetValid(_) => ChainVerdict::NotYetValid,
             Failure::Revoked => ChainVerdict::Revoked,
             Failure::RevocationUnknown(_) => ChainVerdict::RevocationUnknown,
-            Failure::NameConstraint(_) => ChainVerdict::NameConstraint,
+            Failure::NameConstraint(_) | Failure::LeafNameConstraints => ChainVerdict::NameConstraint,
             Failure::Policy => ChainVerdict::Policy,
             Failure::Version => ChainVerdict::Version,
             Failure::NotCa => ChainVerdict::LeafAsCa,
@@ -142,6 +143,9 @@ impl fmt::Display for PathError {
                 "the key usage of {holder} has neither digitalSignature nor keyAgreement: it may not authenticate a \
                  client"
             ),
+            Failure::LeafNameConstraints => {
+                write!(f, "{holder} has nameConstraints, which only CA certificates may have")
+            }
             Failure::Purpose => {
                 write!(f, "{holder} is not meant for client authentication: its extKeyUsage lacks clientAuth")
             }

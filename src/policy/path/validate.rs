@@ -1,7 +1,7 @@
 //! Validation of one path (RFC 5280, section 6.1). Signatures and name chaining are checked while it is built.
 
 use super::{
-    certificate::PathCertificate,
+    certificate::{PathCertificate, Version},
     error::{Failure, PathError, Role},
     names::ConstrainedNames,
     policies::Policies,
@@ -41,7 +41,7 @@ impl Path<'_> {
         let mut max_path_length = length;
         if let Some(anchor) = self.anchor {
             let failed = |failure| error(Role::Root, anchor, failure);
-            self.check_anchor(anchor, now).map_err(failed)?;
+            self.check_anchor(anchor).map_err(failed)?;
             names.push(anchor.extensions.name_constraints.as_ref());
             limit(&mut max_path_length, anchor.path_length());
         }
@@ -80,8 +80,7 @@ impl Path<'_> {
     }
 
     /// The constraints of a root's certificate apply, as RFC 5937 and OpenSSL have it.
-    fn check_anchor(&self, anchor: &PathCertificate<'_>, now: Timestamp) -> Result<(), Failure> {
-        let _ = now;
+    fn check_anchor(&self, anchor: &PathCertificate<'_>) -> Result<(), Failure> {
         if !self.root.is_ca() {
             return Err(Failure::NotCa);
         }
@@ -150,7 +149,6 @@ fn check_key(certificate: &PathCertificate<'_>, requirements: &ChainRequirements
 
 /// 6.1.4 (k) to (n).
 fn check_ca(certificate: &PathCertificate<'_>, max_path_length: &mut usize) -> Result<(), Failure> {
-    use super::certificate::Version;
     if certificate.version != Version::V3 {
         return Err(Failure::Version);
     }
@@ -180,8 +178,11 @@ fn check_purpose(certificate: &PathCertificate<'_>) -> Result<(), Failure> {
     }
 }
 
-/// 4.2.1.3: the key signs in the handshake.
+/// 4.2.1.3: the key signs in the handshake. 4.2.1.10: only CAs have name constraints.
 fn check_leaf(leaf: &PathCertificate<'_>) -> Result<(), Failure> {
+    if leaf.extensions.name_constraints.is_some() && !leaf.is_ca() {
+        return Err(Failure::LeafNameConstraints);
+    }
     match leaf.extensions.key_usage {
         Some(usage) if !usage.digital_signature() && !usage.key_agreement() => Err(Failure::LeafKeyUsage),
         _ => Ok(()),

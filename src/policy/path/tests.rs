@@ -1,1 +1,0 @@
-//! Paths that RFC 5280 accepts and rejects.
