@@ -58,7 +58,9 @@ impl Object {
         let mut message = wrap(0x30, &join(&self.unsigned.fields));
         if let Some((at, byte)) = self.noise {
             let at = at % message.len();
-            message[at] = byte;
+            if !is_key_id_at(&message, at) {
+                message[at] = byte;
+            }
         }
         self.keys.sign_message(&message, &self.unsigned.algorithm, &self.unsigned.signer)
     }
@@ -91,7 +93,8 @@ impl Pool {
             let mut certificate = |der: &Vec<u8>| {
                 let new = || {
                     let object = Object::new(keys.certificate(der), &keys);
-                    self.extensions.extend(extensions(&object.unsigned.fields));
+                    let extensions = extensions(&object.unsigned.fields).into_iter();
+                    self.extensions.extend(extensions.filter(|extension| !is_key_id(extension)));
                     self.names.push(object.clone().field(SUBJECT).clone());
                     self.certificates.push(object.clone());
                     object
@@ -156,6 +159,9 @@ impl Pool {
                 };
                 *cross.field(ISSUER) = other.field(SUBJECT).clone();
                 cross.unsigned.signer = other.unsigned.key.clone();
+                let mut list = extensions(&cross.unsigned.fields);
+                list.retain(|extension| !is_key_id(extension));
+                set_extensions(cross.fields(), &list);
                 if random.below(2) == 0 {
                     *cross.field(VALIDITY) = self.certificate(random).field(VALIDITY).clone();
                 }
@@ -220,6 +226,9 @@ impl Pool {
             list.push(other);
         } else {
             let at = random.below(list.len());
+            if is_key_id(&list[at]) {
+                return;
+            }
             match random.below(8) {
                 0 => drop(list.remove(at)),
                 1 => list.push(list[at].clone()),
@@ -287,6 +296,20 @@ impl Chain {
             ..self.case.clone()
         }
     }
+}
+
+/// OIDs of the identifiers of keys. They are hints: the library and webpki ignore other ones, OpenSSL rejects them, so that
+/// they are not changed.
+const KEY_IDS: [&[u8]; 2] = [&[0x06, 0x03, 0x55, 0x1d, 0x0e], &[0x06, 0x03, 0x55, 0x1d, 0x23]];
+
+fn is_key_id(extension: &[u8]) -> bool {
+    KEY_IDS.iter().any(|oid| extension.starts_with(oid))
+}
+
+/// True if this byte may belong to the identifier of a key.
+fn is_key_id_at(message: &[u8], at: usize) -> bool {
+    let before = &message[at.saturating_sub(40)..message.len().min(at + 8)];
+    KEY_IDS.iter().any(|oid| before.windows(oid.len()).any(|window| window == *oid))
 }
 
 fn with_other_criticality(extension: &[u8]) -> Vec<u8> {

@@ -17,10 +17,14 @@ impl OpenSsl {
         Self(Folder::new())
     }
 
-    /// True if OpenSSL accepts the chain for TLS clients.
-    pub(super) fn accepts(&self, case: &Case) -> bool {
+    /// OpenSSL's decision for TLS clients; the error is its first problem.
+    pub(super) fn verify(&self, case: &Case) -> Result<(), String> {
         let output = command(self.0.path(), case).output().expect("openssl is installed");
-        output.status.success()
+        if output.status.success() {
+            return Ok(());
+        }
+        let problems = String::from_utf8_lossy(&output.stderr);
+        Err(problems.lines().find(|line| line.starts_with("error ")).unwrap_or(&problems).to_owned())
     }
 }
 
@@ -28,7 +32,7 @@ impl OpenSsl {
 pub(super) fn command(folder: &Path, case: &Case) -> Command {
     let write = |name, label, objects: &[Vec<u8>]| write(&folder.join(name), label, objects);
     let mut command = Command::new("openssl");
-    command.args(["verify", "-purpose", "sslclient", "-policy_check", "-no-CApath", "-no-CAstore"]);
+    command.args(["verify", "-purpose", "sslclient", "-policy_check", "-partial_chain", "-no-CApath", "-no-CAstore"]);
     command.args(["-attime", &case.now.as_unix().to_string()]);
     command.arg("-CAfile").arg(write("roots.pem", "CERTIFICATE", &case.roots));
     if !case.intermediates.is_empty() {
@@ -40,9 +44,10 @@ pub(super) fn command(folder: &Path, case: &Case) -> Command {
             command.arg("-CRLfile").arg(write("lists.pem", "X509 CRL", lists));
         }
     }
-    for policy in &case.policies.initial {
-        command.args(["-policy", policy]);
-    }
+    // Without a policy OpenSSL's initial set is empty.
+    let any_policy = ["2.5.29.32.0".to_owned()];
+    let initial = if case.policies.initial.is_empty() { &any_policy[..] } else { &case.policies.initial };
+    command.args(initial.iter().flat_map(|policy| ["-policy", policy]));
     let flags = [
         ("-explicit_policy", case.policies.explicit),
         ("-inhibit_map", case.policies.inhibit_mapping),

@@ -93,7 +93,7 @@ impl Keys {
 
     /// Signs an encoded tbsCertificate or tbsCertList.
     pub(super) fn sign_message(&self, message: &[u8], algorithm: &[u8], signer: &Signer) -> Vec<u8> {
-        let key = signer.as_ref().map_or(&self.stray, |signer| &self.replaced[signer]);
+        let key = signer.as_ref().and_then(|signer| self.replaced.get(signer)).unwrap_or(&self.stray);
         let mut signature = vec![0];
         signature.extend(key.sign(message).unwrap());
         wrap(0x30, &[message, &wrap(0x30, algorithm), &wrap(0x03, &signature)].concat())

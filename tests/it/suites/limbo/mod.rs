@@ -32,6 +32,7 @@ const NOT_JUDGED: &[(&str, &str)] = &[
     ("rfc5280::san::noncritical-with-empty-subject", "a rule for issuers (4.1.2.6)"),
     ("rfc5280::serial::too-long", "a rule for issuers (4.1.2.2)"),
     ("rfc5280::serial::zero", "a rule for issuers (4.1.2.2)"),
+    ("rfc5280::serial::negative", "a rule for issuers (4.1.2.2); PKITS 4.4.14 states that it is valid"),
     ("rfc5280::aki::critical-aki", "a rule for issuers (4.2.1.1)"),
     ("rfc5280::aki::leaf-missing-aki", "a rule for issuers (4.2.1.1)"),
     ("rfc5280::aki::intermediate-missing-aki", "a rule for issuers (4.2.1.1)"),
@@ -60,7 +61,6 @@ const JUDGED: &[&str] = &[
     "webpki::forbidden-p192-root",
     "webpki::forbidden-dsa-root",
     "webpki::forbidden-weak-rsa-key-in-root",
-    "webpki::v1-cert",
 ];
 
 /// Valid chains that are rejected, each with the reason.
