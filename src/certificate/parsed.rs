@@ -1,7 +1,7 @@
 use std::{
     fmt,
     ops::Range,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use sha2::{Digest, Sha256};
@@ -50,6 +50,7 @@ struct Inner {
     key_kind: OnceLock<KeyKind>,
     verdicts: CacheWords,
     chains: CacheWords,
+    displaced_chains: Mutex<Vec<u64>>,
     #[cfg(feature = "apim")]
     printed: PrintedTexts,
 }
@@ -153,6 +154,7 @@ impl Certificate {
             leaf: leaf.into(),
             verdicts: CacheWords::default(),
             chains: CacheWords::default(),
+            displaced_chains: Mutex::default(),
             #[cfg(feature = "apim")]
             printed: PrintedTexts::default(),
         })))
@@ -272,6 +274,12 @@ impl Certificate {
     #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only verdicts about chains"))]
     pub(crate) fn chains(&self) -> &CacheWords {
         &self.0.chains
+    }
+
+    /// Words for verdicts about its chain that the four have no room for.
+    #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only verdicts about chains"))]
+    pub(crate) fn displaced_chains(&self) -> &Mutex<Vec<u64>> {
+        &self.0.displaced_chains
     }
 }
 

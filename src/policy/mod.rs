@@ -97,7 +97,10 @@ pub use self::{
 #[cfg(feature = "trust")]
 pub use self::{
     chain_requirements::{ChainRequirements, ChainRequirementsError, SignatureAlgorithm},
-    crl::{Revocation, RevocationList, RevocationListError, RevocationMode},
+    crl::{
+        ReplacementError, Revocation, RevocationList, RevocationListError, RevocationListLimitation,
+        RevocationMode,
+    },
     trust::TrustAnchors,
     trust_error::TrustError,
 };

@@ -1,5 +1,5 @@
 use std::sync::{
-    PoisonError,
+    Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -12,10 +12,14 @@ use crate::{
 /// certificate's words.
 ///
 /// A verdict is one word (27 bits of generation, 5 bits of verdict, 32 bits for the last second of its validity), so
-/// reads take no lock and cannot be torn. Four slots, the first choice by generation. A verdict that is displaced while it
-/// is valid is kept behind a lock, so that a certificate that many policies judge is not verified on every request.
+/// reads take no lock and cannot be torn. Four slots, selected by generation; of policies a collision only costs an
+/// evaluation. A verdict about a chain takes any slot, and one that is displaced while it is valid is kept behind a lock: a
+/// client must not cause a search for paths on every request by a route with many trust sets.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct VerdictCache<'a>(&'a CacheWords);
+pub(super) struct VerdictCache<'a> {
+    slots: &'a CacheWords,
+    displaced: Option<&'a Mutex<Vec<u64>>>,
+}
 
 /// Maximum age of a verdict in seconds, in case the clock is set back.
 const MAX_AGE: i64 = 3_600;
@@ -27,14 +31,14 @@ impl<'a> VerdictCache<'a> {
     /// The verdicts of policies about a certificate.
     #[inline]
     pub(super) fn of(certificate: &'a Certificate) -> Self {
-        Self(certificate.verdicts())
+        Self { slots: certificate.verdicts(), displaced: None }
     }
 
     /// The verdicts of trust sets about its chain.
     #[cfg(feature = "trust")]
     #[inline]
     pub(super) fn of_chain(certificate: &'a Certificate) -> Self {
-        Self(certificate.chains())
+        Self { slots: certificate.chains(), displaced: Some(certificate.displaced_chains()) }
     }
 
     /// The verdict of `generation`, if it is valid at `now`.
@@ -44,18 +48,21 @@ impl<'a> VerdictCache<'a> {
         if is_of(word, generation) && is_valid(word, now) {
             return Some(verdict_of(word));
         }
-        self.get_elsewhere(generation, now)
+        self.get_elsewhere(self.displaced?, generation, now)
     }
 
     /// The verdict in another slot than the first choice, or among those displaced.
     #[cold]
-    fn get_elsewhere(self, generation: Generation, now: Timestamp) -> Option<u8> {
+    fn get_elsewhere(
+        self,
+        displaced: &Mutex<Vec<u64>>,
+        generation: Generation,
+        now: Timestamp,
+    ) -> Option<u8> {
         let is_match = |word: &u64| is_of(*word, generation) && is_valid(*word, now);
-        let word = self.0.words.iter().map(|slot| slot.load(Ordering::Relaxed)).find(is_match);
-        let displaced = || {
-            let displaced = self.0.displaced.lock().unwrap_or_else(PoisonError::into_inner);
-            displaced.iter().copied().find(is_match)
-        };
+        let word = self.slots.0.iter().map(|slot| slot.load(Ordering::Relaxed)).find(is_match);
+        let displaced =
+            || displaced.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().find(is_match);
         word.or_else(displaced).map(verdict_of)
     }
 
@@ -69,31 +76,32 @@ impl<'a> VerdictCache<'a> {
             return;
         }
         let word = generation.get() << 37 | u64::from(verdict & 0x1f) << 32 | u64::from(until_word);
+        let first = self.slot(generation);
+        let Some(displaced) = self.displaced else { return first.store(word, Ordering::Relaxed) };
         let is_free = |slot: &&AtomicU64| {
             let word = slot.load(Ordering::Relaxed);
             is_of(word, generation) || !is_valid(word, now)
         };
-        let first = self.slot(generation);
-        let free = [first].into_iter().chain(&self.0.words).find(is_free);
+        let free = [first].into_iter().chain(&self.slots.0).find(is_free);
         let old = free.unwrap_or(first).swap(word, Ordering::Relaxed);
         if free.is_none() {
-            self.displace(old, now);
+            let mut displaced = displaced.lock().unwrap_or_else(PoisonError::into_inner);
+            displace(&mut displaced, old, now);
         }
-    }
-
-    fn displace(self, word: u64, now: Timestamp) {
-        let mut displaced = self.0.displaced.lock().unwrap_or_else(PoisonError::into_inner);
-        displaced.retain(|other| is_valid(*other, now) && other >> 37 != word >> 37);
-        if displaced.len() == MAX_DISPLACED {
-            displaced.remove(0);
-        }
-        displaced.push(word);
     }
 
     #[inline]
     fn slot(self, generation: Generation) -> &'a AtomicU64 {
-        &self.0.words[generation.get() as usize % 4]
+        &self.slots.0[generation.get() as usize % 4]
     }
+}
+
+fn displace(displaced: &mut Vec<u64>, word: u64, now: Timestamp) {
+    displaced.retain(|other| is_valid(*other, now) && other >> 37 != word >> 37);
+    if displaced.len() == MAX_DISPLACED {
+        displaced.remove(0);
+    }
+    displaced.push(word);
 }
 
 #[inline]
@@ -121,7 +129,7 @@ mod tests {
     #[test]
     fn verdict_is_found_under_its_own_generation_only() {
         let words = CacheWords::default();
-        let cache = VerdictCache(&words);
+        let cache = VerdictCache { slots: &words, displaced: None };
         let (mine, other) = (Generation::from_raw(7), Generation::from_raw(11));
         cache.put(mine, 3, NOW, NOW.plus(60));
         assert_eq!(cache.get(mine, NOW), Some(3));
@@ -131,7 +139,8 @@ mod tests {
     #[test]
     fn verdicts_that_share_a_slot_are_all_found() {
         let words = CacheWords::default();
-        let cache = VerdictCache(&words);
+        let displaced = Mutex::default();
+        let cache = VerdictCache { slots: &words, displaced: Some(&displaced) };
         let generations: Vec<_> = (0..20).map(|index| Generation::from_raw(3 + 4 * index)).collect();
         for (index, generation) in generations.iter().enumerate() {
             cache.put(*generation, index as u8, NOW, NOW.plus(60));
@@ -140,7 +149,7 @@ mod tests {
             assert_eq!(cache.get(*generation, NOW.plus(60)), Some(index as u8), "{index}");
             assert_eq!(cache.get(*generation, NOW.plus(61)), None, "{index}, expired");
         }
-        let displaced = || words.displaced.lock().unwrap().len();
+        let displaced = || displaced.lock().unwrap().len();
         assert_eq!(displaced(), 16);
         cache.put(Generation::from_raw(99), 1, NOW.plus(61), NOW.plus(70));
         assert_eq!(displaced(), 16, "expired words give way");
@@ -153,7 +162,7 @@ mod tests {
     #[test]
     fn verdict_expires_after_its_last_second() {
         let words = CacheWords::default();
-        let cache = VerdictCache(&words);
+        let cache = VerdictCache { slots: &words, displaced: None };
         let generation = Generation::from_raw(1);
         cache.put(generation, 1, NOW, NOW.plus(10));
         assert_eq!(cache.get(generation, NOW.plus(10)), Some(1));
@@ -163,7 +172,7 @@ mod tests {
     #[test]
     fn verdict_is_valid_for_an_hour_at_most_and_not_in_the_past() {
         let words = CacheWords::default();
-        let cache = VerdictCache(&words);
+        let cache = VerdictCache { slots: &words, displaced: None };
         let generation = Generation::from_raw(1);
         cache.put(generation, 1, NOW, Timestamp::MAX);
         assert_eq!(cache.get(generation, NOW.plus(MAX_AGE)), Some(1));
@@ -174,7 +183,7 @@ mod tests {
     #[test]
     fn verdicts_that_do_not_fit_a_word_are_not_cached() {
         let words = CacheWords::default();
-        let cache = VerdictCache(&words);
+        let cache = VerdictCache { slots: &words, displaced: None };
         for (generation, now, until) in [
             (GENERATIONS, NOW, NOW.plus(60)),
             (1, NOW, NOW.plus(-1)),

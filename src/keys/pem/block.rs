@@ -58,8 +58,13 @@ impl Block<'_> {
 /// Returns all blocks in order; at least one. Lines can be indented. Text between blocks is ignored, as RFC 7468
 /// requires, unless it resembles a part of a block or is binary: a certificate would be skipped silently.
 pub(crate) fn blocks(text: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
-    if text.len() > LARGEST {
-        return Err(PemError::new(1, format!("larger than {LARGEST} bytes")));
+    blocks_within(text, LARGEST)
+}
+
+/// As [`blocks`], with another limit in bytes.
+pub(super) fn blocks_within(text: &[u8], limit: usize) -> Result<Vec<Block<'_>>, PemError> {
+    if text.len() > limit {
+        return Err(PemError::new(1, format!("larger than {limit} bytes")));
     }
     let mut blocks = Vec::new();
     let mut open: Option<(usize, &str, usize)> = None;
@@ -135,6 +140,10 @@ enum Marker<'t> {
 }
 
 fn marker(line: &[u8]) -> Marker<'_> {
+    // Most lines are base64. Borders have dashes, which can be other characters than ASCII's.
+    if line.iter().all(|byte| byte.is_ascii() && *byte != b'-') {
+        return Marker::None;
+    }
     let label = |prefix: &[u8]| label(line.strip_prefix(prefix)?.strip_suffix(b"-----")?);
     if let Some(label) = label(b"-----BEGIN ") {
         Marker::Begin(label)

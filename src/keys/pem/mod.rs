@@ -15,6 +15,8 @@
 //! ```
 
 mod block;
+#[cfg(feature = "trust")]
+mod in_place;
 mod text;
 
 use std::fmt;
@@ -22,6 +24,8 @@ use std::fmt;
 use rustls_pki_types::CertificateDer;
 
 pub(crate) use self::block::{Block, blocks};
+#[cfg(feature = "trust")]
+pub(crate) use self::in_place::decode_in_place;
 pub(crate) use self::text::SecretText;
 pub use self::text::decode;
 

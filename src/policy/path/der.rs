@@ -1,46 +1,46 @@
 //! DER (X.690, section 10): definite, minimal lengths and tags of one byte.
 
-pub(super) const BOOLEAN: u8 = 0x01;
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const BIT_STRING: u8 = 0x03;
-pub(super) const OCTET_STRING: u8 = 0x04;
-pub(super) const OID: u8 = 0x06;
-pub(super) const UTC_TIME: u8 = 0x17;
-pub(super) const GENERALIZED_TIME: u8 = 0x18;
-pub(super) const SEQUENCE: u8 = 0x30;
+pub(in crate::policy) const BOOLEAN: u8 = 0x01;
+pub(in crate::policy) const INTEGER: u8 = 0x02;
+pub(in crate::policy) const BIT_STRING: u8 = 0x03;
+pub(in crate::policy) const OCTET_STRING: u8 = 0x04;
+pub(in crate::policy) const OID: u8 = 0x06;
+pub(in crate::policy) const UTC_TIME: u8 = 0x17;
+pub(in crate::policy) const GENERALIZED_TIME: u8 = 0x18;
+pub(in crate::policy) const SEQUENCE: u8 = 0x30;
 
 /// An element and its encoding.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Element<'a> {
-    pub(super) tag: u8,
-    pub(super) content: &'a [u8],
-    pub(super) encoding: &'a [u8],
+pub(in crate::policy) struct Element<'a> {
+    pub(in crate::policy) tag: u8,
+    pub(in crate::policy) content: &'a [u8],
+    pub(in crate::policy) encoding: &'a [u8],
 }
 
 /// Reads consecutive elements. None is malformed input.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(in crate::policy) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(input: &'a [u8]) -> Self {
+    pub(in crate::policy) fn new(input: &'a [u8]) -> Self {
         Self(input)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::policy) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The rest of the input.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(in crate::policy) fn rest(&self) -> &'a [u8] {
         self.0
     }
 
     /// None unless all input is read.
-    pub(super) fn end(&self) -> Option<()> {
+    pub(in crate::policy) fn end(&self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
 
-    pub(super) fn element(&mut self) -> Option<Element<'a>> {
+    pub(in crate::policy) fn element(&mut self) -> Option<Element<'a>> {
         let (&tag, rest) = self.0.split_first()?;
         if tag & 0x1f == 0x1f {
             return None;
@@ -63,28 +63,28 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element's content, if it has this tag.
-    pub(super) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(in crate::policy) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         let element = self.element()?;
         (element.tag == tag).then_some(element.content)
     }
 
     /// The next element's content if the next tag is this one; the outer None is malformed input.
-    pub(super) fn optional(&mut self, tag: u8) -> Option<Option<&'a [u8]>> {
+    pub(in crate::policy) fn optional(&mut self, tag: u8) -> Option<Option<&'a [u8]>> {
         if self.0.first() == Some(&tag) { self.expect(tag).map(Some) } else { Some(None) }
     }
 
-    pub(super) fn sequence(&mut self) -> Option<Self> {
+    pub(in crate::policy) fn sequence(&mut self) -> Option<Self> {
         self.expect(SEQUENCE).map(Self)
     }
 
     /// The content of a BIT STRING of whole bytes.
-    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(in crate::policy) fn bytes(&mut self) -> Option<&'a [u8]> {
         self.expect(BIT_STRING)?.strip_prefix(&[0])
     }
 }
 
 /// The only element of `input`, a SEQUENCE.
-pub(super) fn sequence(input: &[u8]) -> Option<Reader<'_>> {
+pub(in crate::policy) fn sequence(input: &[u8]) -> Option<Reader<'_>> {
     let mut reader = Reader::new(input);
     let content = reader.sequence()?;
     reader.end()?;
@@ -92,7 +92,7 @@ pub(super) fn sequence(input: &[u8]) -> Option<Reader<'_>> {
 }
 
 /// A BOOLEAN's value.
-pub(super) fn boolean(content: &[u8]) -> Option<bool> {
+pub(in crate::policy) fn boolean(content: &[u8]) -> Option<bool> {
     match content {
         [0] => Some(false),
         [0xff] => Some(true),
@@ -101,7 +101,7 @@ pub(super) fn boolean(content: &[u8]) -> Option<bool> {
 }
 
 /// A minimal INTEGER that is not negative. Values above [`u32::MAX`] are `u32::MAX`.
-pub(super) fn unsigned(content: &[u8]) -> Option<u32> {
+pub(in crate::policy) fn unsigned(content: &[u8]) -> Option<u32> {
     let digits = match content {
         [0] => content,
         [0, second, ..] if second & 0x80 != 0 => &content[1..],
@@ -113,7 +113,7 @@ pub(super) fn unsigned(content: &[u8]) -> Option<u32> {
 }
 
 /// An object identifier in dotted form.
-pub(super) fn dotted(oid: &[u8]) -> String {
+pub(in crate::policy) fn dotted(oid: &[u8]) -> String {
     x509_parser::asn1_rs::Oid::new(oid.into()).to_id_string()
 }
 

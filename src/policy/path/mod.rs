@@ -6,7 +6,7 @@
 
 mod build;
 mod certificate;
-mod der;
+pub(in crate::policy) mod der;
 mod error;
 mod extensions;
 mod general_name;

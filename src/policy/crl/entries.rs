@@ -1,0 +1,112 @@
+//! Entries of lists (RFC 5280, sections 5.1.2.6 and 5.3).
+
+use super::{
+    super::path::der::{self, INTEGER, Reader, SEQUENCE},
+    extensions::each_extension,
+    point_name::{PointName, read_general_names},
+    serials::{MAX_SERIAL, SerialCounts, Serials, is_minimal},
+    time,
+};
+use crate::certificate::DistinguishedName;
+
+const REASON_CODE: &[u8] = &[0x55, 0x1d, 21];
+const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 29];
+
+/// Indexed entries.
+pub(super) struct Entries {
+    pub(super) count: usize,
+    /// The revoked certificates of the list's own issuer.
+    pub(super) serials: Serials,
+    /// Dotted OID of a critical extension that is not supported.
+    pub(super) unsupported: Option<String>,
+    /// True if entries name the issuer of their certificates.
+    pub(super) is_indirect: bool,
+}
+
+/// Reads entries twice: the first pass checks and counts, so that the index has its final size from the beginning.
+pub(super) fn read(
+    content: &[u8],
+    issuer: &DistinguishedName,
+    has_version_2: bool,
+) -> Result<Entries, String> {
+    let mut counts = SerialCounts::default();
+    let mut walk =
+        Walk { issuer, has_version_2, count: 0, is_own: true, is_indirect: false, unsupported: None };
+    walk.each(content, |serial| counts.add(serial))?;
+    let Walk { count, is_indirect, unsupported, .. } = walk;
+    let mut serials = Serials::with_counts(&counts);
+    let mut walk = Walk { issuer, has_version_2, count: 0, is_own: true, is_indirect, unsupported: None };
+    walk.each(content, |serial| serials.push(serial))?;
+    serials.sort();
+    Ok(Entries { count, serials, unsupported, is_indirect })
+}
+
+struct Walk<'a> {
+    issuer: &'a DistinguishedName,
+    has_version_2: bool,
+    count: usize,
+    /// True while the entries are those of the list's own issuer: certificateIssuer is valid until the next one.
+    is_own: bool,
+    is_indirect: bool,
+    unsupported: Option<String>,
+}
+
+impl Walk<'_> {
+    /// Visits the serial numbers of revoked certificates of the list's own issuer.
+    fn each(&mut self, content: &[u8], mut visit: impl FnMut(&[u8])) -> Result<(), String> {
+        let mut reader = Reader::new(content);
+        while !reader.is_empty() {
+            self.count += 1;
+            let malformed = || format!("entry {} is malformed", self.count);
+            let mut entry = Reader::new(reader.expect(SEQUENCE).ok_or_else(malformed)?);
+            let serial = entry.expect(INTEGER).filter(|serial| is_minimal(serial)).ok_or_else(malformed)?;
+            if serial.len() > MAX_SERIAL {
+                let problem =
+                    format!("the serial number of entry {} has more than {MAX_SERIAL} bytes", self.count);
+                return Err(problem);
+            }
+            entry.element().filter(time::has_time_form).ok_or_else(malformed)?;
+            let is_revoked = if entry.is_empty() {
+                true
+            } else {
+                let count = self.count;
+                self.is_revoked(entry).ok_or_else(|| format!("entry {count} is malformed"))?
+            };
+            if is_revoked && self.is_own {
+                visit(serial);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the extensions of an entry. Returns false for an entry that ends a revocation, in delta CRLs.
+    fn is_revoked(&mut self, mut entry: Reader<'_>) -> Option<bool> {
+        const ENUMERATED: u8 = 0x0a;
+        const REMOVE_FROM_CRL: &[u8] = &[8];
+        let extensions = entry.expect(SEQUENCE).filter(|_| self.has_version_2)?;
+        entry.end()?;
+        let mut is_revoked = true;
+        each_extension(extensions, |extension| {
+            match extension.oid {
+                REASON_CODE => {
+                    let mut reader = Reader::new(extension.value);
+                    is_revoked = reader.expect(ENUMERATED)? != REMOVE_FROM_CRL;
+                    reader.end()?;
+                }
+                CERTIFICATE_ISSUER => {
+                    let mut reader = Reader::new(extension.value);
+                    let names = read_general_names(reader.expect(SEQUENCE)?)?;
+                    reader.end()?;
+                    self.is_indirect = true;
+                    self.is_own = names.contains(&PointName::Directory(self.issuer.clone()));
+                }
+                oid if extension.is_critical => {
+                    self.unsupported.get_or_insert_with(|| der::dotted(oid));
+                }
+                _ => {}
+            }
+            Some(())
+        })?;
+        Some(is_revoked)
+    }
+}
