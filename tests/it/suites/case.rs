@@ -59,10 +59,16 @@ impl Case {
         let anchors = TrustAnchors::from_der(self.roots.iter().map(Vec::as_slice))
             .map_err(|error| error.to_string())?
             .with_requirements(self.policies.requirements());
-        let Some(lists) = &self.lists else { return Ok(anchors) };
-        // A list that cannot be read is absent.
-        let lists = lists.iter().filter_map(|list| RevocationList::read(list).ok()).flatten();
+        if self.lists.is_none() {
+            return Ok(anchors);
+        }
+        let lists = self.readable_lists().filter_map(|list| RevocationList::read(list).ok()).flatten();
         Ok(anchors.with_revocation(Revocation::new(RevocationMode::Strict, lists)))
+    }
+
+    /// The lists that the library reads. Others are absent.
+    pub(super) fn readable_lists(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.lists.iter().flatten().filter(|list| RevocationList::read(list).is_ok())
     }
 }
 

@@ -82,6 +82,7 @@ fn changed_chains_are_accepted_only_if_webpki_or_openssl_accepts_them() {
 /// Writes the chains into a folder each, with OpenSSL's command, and returns OpenSSL's problems with them.
 fn keep(found: &HashMap<String, Case>) -> Vec<String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("changed-chains");
+    let _ = fs::remove_dir_all(&folder);
     let keep = |(number, (problem, case)): (usize, (&String, &Case))| {
         let folder = folder.join(number.to_string());
         fs::create_dir_all(&folder).unwrap();
