@@ -203,7 +203,7 @@ impl TrustAnchors {
     /// Roots that [`union`](Self::union) adds later keep their own lists.
     #[must_use]
     pub fn with_revocation(self, revocation: Revocation) -> Self {
-        self.map_roots(|root| root.revocation = Some(revocation.clone()))
+        self.map_roots(|root| root.set_revocation(revocation.clone()))
     }
 
     /// Returns the roots of both sets.
@@ -366,3 +366,6 @@ impl fmt::Debug for TrustAnchors {
         f.debug_struct("TrustAnchors").field("roots", &self.0.roots.len()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,6 @@
 //! A list is parsed and indexed once; its signature is verified once, with the key of the first issuer that a valid chain
 //! or the trust anchors bring. Until then it is not used, and its encoding is kept.
 
-#![allow(dead_code, reason = "path validation determines the status")]
-
 mod entries;
 mod error;
 mod extensions;
@@ -22,7 +20,6 @@ mod status;
 mod tests;
 mod time;
 
-#[allow(unused_imports)]
 pub(in crate::policy) use self::status::{Issuer, Status, Subject, UnknownReason};
 pub use self::{
     error::RevocationListError,

@@ -96,7 +96,6 @@ impl Revocation {
 
     /// Verifies the lists of this issuer now instead of with the first chain, so that their encodings are dropped.
     /// `verify` as in [`status`](Self::status).
-    #[allow(dead_code)]
     pub(in crate::policy) fn verify_lists_of(
         &self,
         issuer: &Issuer<'_>,

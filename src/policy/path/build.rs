@@ -3,6 +3,7 @@
 use super::{
     certificate::PathCertificate,
     error::{Failure, PathError, Role},
+    revocation::CrlSigner,
     root::Root,
     signature::{self, SignatureError},
     validate::{Path, ValidPath},
@@ -78,7 +79,8 @@ impl<'a> Search<'a> {
         let leaf = &self.certificates[..1];
         let listed = self.roots.iter().find(|root| leaf.iter().any(|leaf| leaf.der == root.der()));
         if let Some(root) = listed {
-            let path = Path { root, anchor: None, certificates: &leaf.iter().collect::<Vec<_>>() };
+            let path =
+                Path { root, anchor: None, certificates: &leaf.iter().collect::<Vec<_>>(), signers: &[] };
             match path.validate(self.now) {
                 Ok(valid) => return Ok(valid),
                 Err(error) => self.note(Rank::Complete, error),
@@ -133,15 +135,56 @@ impl<'a> Search<'a> {
             if !self.is_signed_by(last, Issuer::Root(index), anchor.spki) {
                 continue;
             }
+            let signers = match root.revocation {
+                Some(_) => self.crl_signers(path, (Issuer::Root(index), &anchor)),
+                None => Vec::new(),
+            };
+            let of = |issuer| match issuer {
+                Issuer::Certificate(index) => &self.certificates[index],
+                Issuer::Root(_) => &anchor,
+            };
+            let signers: Vec<_> = signers
+                .into_iter()
+                .map(|(index, issuer)| CrlSigner {
+                    certificate: &self.certificates[index],
+                    issuer: of(issuer),
+                })
+                .collect();
             let certificates: Vec<_> = path.iter().rev().map(|index| &self.certificates[*index]).collect();
-            let validated =
-                Path { root, anchor: Some(&anchor), certificates: &certificates }.validate(self.now);
+            let path = Path { root, anchor: Some(&anchor), certificates: &certificates, signers: &signers };
+            let validated = path.validate(self.now);
             match validated {
                 Ok(valid) => return Some(valid),
                 Err(error) => self.note(Rank::Complete, error),
             }
         }
         None
+    }
+
+    /// Certificates sent along that are for lists of a CA in the path, and are issued by one, with their issuers.
+    fn crl_signers(
+        &mut self,
+        path: &[usize],
+        (root, anchor): (Issuer, &PathCertificate<'_>),
+    ) -> Vec<(usize, Issuer)> {
+        let mut signers = Vec::new();
+        for index in 1..self.certificates.len() {
+            let signer = &self.certificates[index];
+            let is_usable = signer.extensions.key_usage.is_some_and(|usage| usage.crl_sign())
+                && signer.extensions.unsupported_critical.is_none()
+                && signer.validity.contains(self.now);
+            let cas = path.iter().skip(1).map(|ca| (Issuer::Certificate(*ca), &self.certificates[*ca]));
+            let mut cas: Vec<_> = cas.chain([(root, anchor)]).collect();
+            if path.contains(&index) || !is_usable || !cas.iter().any(|(_, ca)| ca.subject == signer.subject)
+            {
+                continue;
+            }
+            cas.retain(|(_, ca)| ca.subject == signer.issuer);
+            let cas: Vec<_> = cas.into_iter().map(|(issuer, ca)| (issuer, ca.spki)).collect();
+            let issuer = cas.into_iter().find(|(issuer, spki)| self.is_signed_by(index, *issuer, spki));
+            signers.extend(issuer.map(|(issuer, _)| (index, issuer)));
+        }
+        signers
     }
 
     /// Certificates sent along with the issuer's name, which the path does not contain: neither their subject with their

@@ -13,6 +13,7 @@ mod general_name;
 mod key;
 mod names;
 mod policies;
+mod revocation;
 mod root;
 pub(in crate::policy) mod signature;
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::certificate::{PathCertificate, Version};
+use super::{
+    certificate::{PathCertificate, Version},
+    signature,
+};
 use crate::{
     certificate::DistinguishedName,
     policy::{ChainRequirements, Revocation},
@@ -18,7 +21,7 @@ pub(in crate::policy) struct Root {
     /// True if the validity period is ignored.
     pub(in crate::policy) allow_expired: bool,
     pub(in crate::policy) requirements: Arc<ChainRequirements>,
-    pub(in crate::policy) revocation: Option<Revocation>,
+    pub(super) revocation: Option<Revocation>,
 }
 
 impl Root {
@@ -43,6 +46,16 @@ impl Root {
 
     pub(in crate::policy) fn subject(&self) -> &DistinguishedName {
         &self.subject
+    }
+
+    /// Sets the revocation lists of chains to this root. The root's key verifies those that it signed.
+    pub(in crate::policy) fn set_revocation(&mut self, revocation: Revocation) {
+        if let Ok(read) = PathCertificate::read(&self.der) {
+            revocation.verify_lists_of(&read.as_crl_issuer(), &mut |signed, spki| {
+                signature::verify(signed, spki).is_ok()
+            });
+        }
+        self.revocation = Some(revocation);
     }
 
     pub(super) fn is_ca(&self) -> bool {

@@ -5,13 +5,11 @@ use super::{
     error::{Failure, PathError, Role},
     names::ConstrainedNames,
     policies::Policies,
+    revocation::CrlSigner,
     root::Root,
     signature,
 };
-use crate::{
-    certificate::Timestamp,
-    policy::{ChainRequirements, crl},
-};
+use crate::{certificate::Timestamp, policy::ChainRequirements};
 
 /// A valid path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +26,8 @@ pub(super) struct Path<'p> {
     pub(super) anchor: Option<&'p PathCertificate<'p>>,
     /// From the certificate that the root issued to the client's.
     pub(super) certificates: &'p [&'p PathCertificate<'p>],
+    /// Certificates for lists of CAs in the path.
+    pub(super) signers: &'p [CrlSigner<'p>],
 }
 
 impl Path<'_> {
@@ -91,18 +91,9 @@ impl Path<'_> {
         check_critical(anchor)?;
         check_purpose(anchor)
     }
-
-    /// 6.1.3 (a) (3). Returns the time at which a status ends.
-    fn check_revocation(&self, now: Timestamp) -> Result<Timestamp, PathError> {
-        let (Some(revocation), Some(anchor)) = (&self.root.revocation, self.anchor) else {
-            return Ok(Timestamp::MAX);
-        };
-        let _ = (revocation, anchor, now, crl::RevocationMode::Soft);
-        Ok(Timestamp::MAX)
-    }
 }
 
-fn error(role: Role, certificate: &PathCertificate<'_>, failure: Failure) -> PathError {
+pub(super) fn error(role: Role, certificate: &PathCertificate<'_>, failure: Failure) -> PathError {
     PathError { role, name: certificate.subject.to_string(), failure }
 }
 

@@ -58,8 +58,7 @@ fn unknown(reason: Why) -> Status {
 fn listed_certificate_is_revoked_and_another_is_good_until_the_next_update() {
     let ca = Ca::new("CN=CA");
     let list = ca.list(&ca.crl(1).revoke(&[7]));
-    let at =
-        |now: i64, serial: u8| Case { now, ..Case::new(&ca, serial) }.status(from_ref(&list));
+    let at = |now: i64, serial: u8| Case { now, ..Case::new(&ca, serial) }.status(from_ref(&list));
     let early = unknown(Why::NotYetValid(Timestamp::from_unix(NOON)));
     let overdue = unknown(Why::Overdue(Timestamp::from_unix(FEBRUARY)));
     for (case, now, other) in [

@@ -4,6 +4,7 @@ mod building;
 mod constraints;
 mod forge;
 mod policies;
+mod revocation;
 #[cfg(feature = "aws-lc-rs")]
 mod signatures;
 mod steps;

@@ -1,0 +1,99 @@
+//! Revocation status along a path (RFC 5280, sections 6.1.3 (a) (3) and 6.3.3).
+
+use super::{
+    certificate::PathCertificate,
+    error::{Failure, PathError, Role},
+    signature,
+    validate::{Path, error},
+};
+use crate::{
+    certificate::Timestamp,
+    policy::{
+        Revocation, RevocationMode,
+        crl::{Issuer, Status, Subject, UnknownReason},
+    },
+};
+
+/// A certificate for signing lists that is not in the path, and its issuer, which is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CrlSigner<'p> {
+    pub(super) certificate: &'p PathCertificate<'p>,
+    pub(super) issuer: &'p PathCertificate<'p>,
+}
+
+impl Path<'_> {
+    /// Returns the time at which a status ends. A listed client certificate has no issuer, and no status.
+    pub(super) fn check_revocation(&self, now: Timestamp) -> Result<Timestamp, PathError> {
+        let (Some(revocation), Some(anchor)) = (&self.root.revocation, self.anchor) else {
+            return Ok(Timestamp::MAX);
+        };
+        let mut until = Timestamp::MAX;
+        // The last one is the issuer of the next.
+        let mut above = vec![anchor];
+        for (index, certificate) in self.certificates.iter().enumerate() {
+            let role = if index + 1 == self.certificates.len() { Role::Leaf } else { Role::Ca };
+            match self.status(revocation, certificate, &above, now) {
+                Status::Good { until: end } => until = until.min(end),
+                Status::Revoked => return Err(error(role, certificate, Failure::Revoked)),
+                Status::Unknown(reason) if revocation.mode() == RevocationMode::Strict => {
+                    return Err(error(role, certificate, Failure::RevocationUnknown(reason.to_string())));
+                }
+                Status::Unknown(_) => {}
+            }
+            above.push(certificate);
+        }
+        Ok(until)
+    }
+
+    /// The status by the lists that a key of the issuer signed: the one that signed the certificate, one of the same name
+    /// above it, or one for lists only.
+    fn status(
+        &self,
+        revocation: &Revocation,
+        certificate: &PathCertificate<'_>,
+        above: &[&PathCertificate<'_>],
+        now: Timestamp,
+    ) -> Status {
+        let issuers = above.iter().rev().copied().filter(|issuer| issuer.subject == certificate.issuer);
+        let signers = self.signers.iter().filter(|signer| {
+            signer.certificate.subject == certificate.issuer
+                && status_by(revocation, signer.certificate, signer.issuer, now) != Status::Revoked
+        });
+        let mut unknown: Option<UnknownReason> = None;
+        for issuer in issuers.chain(signers.map(|signer| signer.certificate)) {
+            match status_by(revocation, certificate, issuer, now) {
+                Status::Unknown(UnknownReason::Signature | UnknownReason::KeyUsage) if unknown.is_some() => {}
+                Status::Unknown(reason) => unknown = Some(reason),
+                known => return known,
+            }
+        }
+        Status::Unknown(unknown.unwrap_or(UnknownReason::NoList))
+    }
+}
+
+fn status_by(
+    revocation: &Revocation,
+    certificate: &PathCertificate<'_>,
+    issuer: &PathCertificate<'_>,
+    now: Timestamp,
+) -> Status {
+    let subject = Subject {
+        issuer: &certificate.issuer,
+        serial: certificate.serial,
+        is_ca: certificate.is_ca(),
+        distribution_points: certificate.extensions.crl_distribution_points,
+    };
+    revocation.status(&subject, &issuer.as_crl_issuer(), now, &mut |signed, spki| {
+        signature::verify(signed, spki).is_ok()
+    })
+}
+
+impl PathCertificate<'_> {
+    pub(super) fn as_crl_issuer(&self) -> Issuer<'_> {
+        Issuer {
+            name: &self.subject,
+            spki: self.spki,
+            may_sign_crls: self.extensions.key_usage.is_none_or(|usage| usage.crl_sign()),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Revocation status along a path.
+
+#[path = "../../../../tests/support/crl.rs"]
+mod crl;
+
+use self::crl::Crl;
+use super::{
+    forge::{Forge, key, name},
+    *,
+};
+use crate::policy::{Revocation, RevocationList, RevocationMode};
+
+/// A list of a CA, signed with the key of a name.
+fn list(issuer: &str, signer: &str, change: impl FnOnce(Crl) -> Crl) -> RevocationList {
+    let list = change(Crl::numbered(&name(issuer), 1)).sign(&key(signer));
+    RevocationList::read(&list).unwrap().remove(0)
+}
+
+fn verify_with_lists(
+    mode: RevocationMode,
+    lists: &[RevocationList],
+    chain: &[Vec<u8>],
+) -> Result<ValidPath, PathError> {
+    let certificate = Certificate::from_der(&chain[0]).unwrap();
+    let mut root = Root::read(&Forge::ca("root").der()).unwrap();
+    root.set_revocation(Revocation::new(mode, lists.to_vec()));
+    super::super::verify(&certificate, chain[1..].iter().map(Vec::as_slice), &[root], NOW.plus(60))
+}
+
+fn verdicts(lists: &[RevocationList], chain: &[Vec<u8>]) -> [ChainVerdict; 2] {
+    [RevocationMode::Soft, RevocationMode::Strict].map(|mode| {
+        let valid = verify_with_lists(mode, lists, chain);
+        valid.map_or_else(|error| error.verdict(), |_| ChainVerdict::Trusted)
+    })
+}
+
+/// Certificates of version 3 with serial number 7.
+fn numbered(forge: Forge) -> Forge {
+    Forge { serial: vec![7], not_after: NOON + 1_000_000_000, ..forge }
+}
+
+const SAME: fn(Crl) -> Crl = |crl| crl;
+
+#[test]
+fn every_certificate_below_the_root_is_checked() {
+    let issuing = numbered(Forge::ca("issuing").by("root")).der();
+    let chain = [numbered(Forge::new("orders").by("issuing")).der(), issuing];
+    let revoked = |crl: Crl| crl.revoke(&[7]);
+    let other = |crl: Crl| crl.revoke(&[8]);
+    let overdue = |crl: Crl| crl.between("251201000000Z", "251231000000Z");
+    let good = [ChainVerdict::Trusted; 2];
+    let bad = [ChainVerdict::Revoked; 2];
+    let unknown = [ChainVerdict::Trusted, ChainVerdict::RevocationUnknown];
+    for (case, by_root, by_issuing, expected) in [
+        ("no entries", list("root", "root", SAME), list("issuing", "issuing", SAME), good),
+        ("other entries", list("root", "root", other), list("issuing", "issuing", other), good),
+        ("leaf revoked", list("root", "root", SAME), list("issuing", "issuing", revoked), bad),
+        ("CA revoked", list("root", "root", revoked), list("issuing", "issuing", SAME), bad),
+        ("overdue", list("root", "root", SAME), list("issuing", "issuing", overdue), unknown),
+        (
+            "revoked by an overdue list",
+            list("root", "root", SAME),
+            list("issuing", "issuing", |crl| revoked(overdue(crl))),
+            bad,
+        ),
+        ("another key", list("root", "root", SAME), list("issuing", "impostor", revoked), unknown),
+        ("another name", list("root", "root", SAME), list("other", "issuing", revoked), unknown),
+    ] {
+        assert_eq!(verdicts(&[by_root, by_issuing], &chain), expected, "{case}");
+    }
+    assert_eq!(verdicts(&[], &chain), unknown, "no list");
+    let error = verify_with_lists(RevocationMode::Strict, &[], &chain).unwrap_err().to_string();
+    let expected =
+        r#"the revocation status of CA "CN=issuing" is unknown: no CRL of its issuer is configured"#;
+    assert_eq!(error, expected);
+    let lists = [list("root", "root", SAME), list("issuing", "issuing", revoked)];
+    let error = verify_with_lists(RevocationMode::Soft, &lists, &chain).unwrap_err().to_string();
+    assert_eq!(error, "the client certificate is revoked");
+}
+
+#[test]
+fn valid_path_ends_with_the_first_next_update() {
+    let chain = [numbered(Forge::new("orders").by("root")).der()];
+    let lists = [list("root", "root", SAME)];
+    let root = numbered(Forge::ca("root")).der();
+    let mut root = Root::read(&root).unwrap();
+    root.set_revocation(Revocation::new(RevocationMode::Strict, lists));
+    let certificate = Certificate::from_der(&chain[0]).unwrap();
+    let path = super::super::verify(&certificate, std::iter::empty(), &[root], NOW.plus(60)).unwrap();
+    assert_eq!(path.until.to_string(), "2026-02-01T00:00:00Z");
+}
+
+#[test]
+fn ca_without_crl_sign_has_no_lists() {
+    let issuing = Forge::ca("issuing").by("root").key_usage(0x04).der();
+    let chain = [Forge::new("orders").by("issuing").der(), issuing];
+    let lists = [list("root", "root", SAME), list("issuing", "issuing", SAME)];
+    assert_eq!(verdicts(&lists, &chain), [ChainVerdict::Trusted, ChainVerdict::RevocationUnknown]);
+}
+
+#[test]
+fn list_is_signed_by_another_key_of_the_same_ca() {
+    let leaf = numbered(Forge::new("orders").by("issuing")).der();
+    let issuing = Forge::ca("issuing").by("root").key_usage(0x04);
+    let signer = Forge::new("issuing").with_key("lists").by("root").key_usage(0x02);
+    let revoked = |crl: Crl| crl.revoke(&[7]);
+    let lists = |change: fn(Crl) -> Crl| [list("root", "root", SAME), list("issuing", "lists", change)];
+    let (issuing, sent) = (issuing.der(), signer.der());
+    let unknown = [ChainVerdict::Trusted, ChainVerdict::RevocationUnknown];
+    let expired = Forge { not_after: NOON, ..signer.clone() }.der();
+    let unrelated = Forge::new("issuing").with_key("lists").by("elsewhere").key_usage(0x02).der();
+    let other_use = signer.key_usage(0x80).der();
+    for (case, signer, expected) in [
+        ("sent along", &sent, [ChainVerdict::Revoked; 2]),
+        ("expired", &expired, unknown),
+        ("of another root", &unrelated, unknown),
+        ("for signatures", &other_use, unknown),
+    ] {
+        let chain = [leaf.clone(), issuing.clone(), signer.clone()];
+        assert_eq!(verdicts(&lists(revoked), &chain), expected, "{case}");
+    }
+    let chain = [leaf.clone(), issuing.clone(), sent];
+    assert_eq!(verdicts(&lists(SAME), &chain), [ChainVerdict::Trusted; 2]);
+    assert_eq!(verdicts(&lists(revoked), &[leaf, issuing]), unknown, "not sent");
+
+    // A self-issued CA below the key that signs the lists.
+    let old = Forge::ca("issuing").with_key("old").by("issuing").der();
+    let leaf = numbered(Forge::new("orders").by("issuing").signed_with("old")).der();
+    let issuing = Forge::ca("issuing").by("root").der();
+    let lists = [list("root", "root", SAME), list("issuing", "issuing", revoked)];
+    assert_eq!(verdicts(&lists, &[leaf, old, issuing]), [ChainVerdict::Revoked; 2], "self-issued");
+}
