@@ -30,5 +30,6 @@ mod retirement;
 mod retry;
 mod server_tls;
 mod signer;
+mod suites;
 mod tonic;
 mod truncation;

@@ -40,17 +40,18 @@ fn rewritten(issued: Issued, change: impl FnOnce(&mut Vec<(u8, Vec<u8>)>)) -> Is
 }
 
 /// The first value: its tag, its contents, and the rest.
-fn split(der: &[u8]) -> (u8, &[u8], &[u8]) {
-    let (length, start) = match der[1] {
-        0x81 => (usize::from(der[2]), 3),
-        0x82 => (usize::from(der[2]) << 8 | usize::from(der[3]), 4),
-        short => (usize::from(short), 2),
+pub fn split(der: &[u8]) -> (u8, &[u8], &[u8]) {
+    let start = 2 + usize::from(der[1].saturating_sub(0x80));
+    let length = match der[1] {
+        short @ 0..0x80 => usize::from(short),
+        _ => der[2..start].iter().fold(0, |length, byte| length << 8 | usize::from(*byte)),
     };
     let (value, rest) = der.split_at(start + length);
     (der[0], &value[start..], rest)
 }
 
-fn parts(mut der: &[u8]) -> Vec<(u8, Vec<u8>)> {
+/// The values of a constructed value's contents: tags and contents.
+pub fn parts(mut der: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut parts = Vec::new();
     while !der.is_empty() {
         let (tag, contents, rest) = split(der);
@@ -60,17 +61,21 @@ fn parts(mut der: &[u8]) -> Vec<(u8, Vec<u8>)> {
     parts
 }
 
-fn join(parts: &[(u8, Vec<u8>)]) -> Vec<u8> {
+/// The inverse of [`parts`].
+pub fn join(parts: &[(u8, Vec<u8>)]) -> Vec<u8> {
     parts.iter().flat_map(|(tag, contents)| wrap(*tag, contents)).collect()
 }
 
 /// A value with its tag and length.
 pub fn wrap(tag: u8, contents: &[u8]) -> Vec<u8> {
-    let [high, low] = u16::try_from(contents.len()).unwrap().to_be_bytes();
+    let [0, high, middle, low] = u32::try_from(contents.len()).unwrap().to_be_bytes() else {
+        panic!("at most 16 MiB");
+    };
     let head = match contents.len() {
         0..0x80 => vec![tag, low],
         0x80..0x100 => vec![tag, 0x81, low],
-        _ => vec![tag, 0x82, high, low],
+        0x100..0x1_0000 => vec![tag, 0x82, middle, low],
+        _ => vec![tag, 0x83, high, middle, low],
     };
     [head, contents.to_vec()].concat()
 }

@@ -19,6 +19,7 @@ pub mod caller;
 pub mod der;
 mod folder;
 pub mod pki;
+pub mod random;
 pub mod raw;
 pub mod raw_http2;
 pub mod server;

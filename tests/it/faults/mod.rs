@@ -22,7 +22,7 @@ use tower_mtls::{
     outbound::{ClientError, RetryIdempotent},
 };
 
-use crate::support::{Http, eventually, is_long, raw::Raw, world::World};
+use crate::support::{Http, eventually, is_long, random::Random, raw::Raw, world::World};
 
 /// How the upstream ends a connection, or keeps it open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,24 +38,6 @@ enum Fault {
 
 impl Fault {
     const ALL: [Self; 4] = [Self::Notify, Self::Close, Self::Reset, Self::Stall];
-}
-
-/// Pseudo-random numbers, the same in every run.
-#[derive(Clone, Copy)]
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ mixed >> 31) % sides as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
 }
 
 /// Arrived requests and applied faults.
