@@ -68,7 +68,7 @@ impl Case {
 
     /// The lists that the library reads. Others are absent.
     pub(super) fn readable_lists(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.lists.iter().flatten().filter(|list| RevocationList::read(list).is_ok())
+        self.lists.iter().flatten().filter(|list| RevocationList::read(list.as_slice()).is_ok())
     }
 }
 

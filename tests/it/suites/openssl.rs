@@ -32,7 +32,15 @@ impl OpenSsl {
 pub(super) fn command(folder: &Path, case: &Case) -> Command {
     let write = |name, label, objects: &[Vec<u8>]| write(&folder.join(name), label, objects);
     let mut command = Command::new("openssl");
-    command.args(["verify", "-purpose", "sslclient", "-policy_check", "-partial_chain", "-no-CApath", "-no-CAstore"]);
+    command.args([
+        "verify",
+        "-purpose",
+        "sslclient",
+        "-policy_check",
+        "-partial_chain",
+        "-no-CApath",
+        "-no-CAstore",
+    ]);
     command.args(["-attime", &case.now.as_unix().to_string()]);
     command.arg("-CAfile").arg(write("roots.pem", "CERTIFICATE", &case.roots));
     if !case.intermediates.is_empty() {
