@@ -217,12 +217,9 @@ impl TrustAnchors {
     /// # let [this_update, next_update] = [1, 2].map(|month| rcgen::date_time_ymd(2026, month, 1));
     /// # let (crl_number, issuing_distribution_point, revoked_certs) = (7.into(), None, vec![]);
     /// # let key_identifier_method = rcgen::KeyIdMethod::Sha256;
-    /// # let crl = rcgen::CertificateRevocationListParams {
-    /// #     this_update, next_update, crl_number, issuing_distribution_point, revoked_certs, key_identifier_method,
-    /// # };
-    /// # let crl = crl.signed_by(&issuer)?.pem()?;
+    /// # let crl = rcgen::CertificateRevocationListParams { this_update, next_update, crl_number, revoked_certs,
+    /// #     issuing_distribution_point, key_identifier_method }.signed_by(&issuer)?.pem()?;
     /// use tower_mtls::{TrustAnchors, policy::{Revocation, RevocationList, RevocationMode}};
-    ///
     /// let lists = RevocationList::read(crl.into_bytes())?;
     /// let revocation = Revocation::new(RevocationMode::Strict, lists);
     /// assert_eq!(revocation.unverified(), 1);
