@@ -201,6 +201,35 @@ impl TrustAnchors {
 
     /// Checks the certificates of chains to these roots, but not the roots, against revocation lists. Default: no lists.
     /// Roots that [`union`](Self::union) adds later keep their own lists.
+    ///
+    /// The signatures of lists that a root issued are verified here, those of an intermediate's lists with the first valid
+    /// chain.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let key = rcgen::KeyPair::generate()?;
+    /// # let mut params = rcgen::CertificateParams::default();
+    /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    /// # params.distinguished_name.push(rcgen::DnType::CommonName, "root");
+    /// # let ca = params.self_signed(&key)?.pem();
+    /// # let issuer = rcgen::Issuer::new(params, key);
+    /// # let [this_update, next_update] = [1, 2].map(|month| rcgen::date_time_ymd(2026, month, 1));
+    /// # let (crl_number, issuing_distribution_point, revoked_certs) = (7.into(), None, vec![]);
+    /// # let key_identifier_method = rcgen::KeyIdMethod::Sha256;
+    /// # let crl = rcgen::CertificateRevocationListParams { this_update, next_update, crl_number, revoked_certs,
+    /// #     issuing_distribution_point, key_identifier_method }.signed_by(&issuer)?.pem()?;
+    /// use tower_mtls::{TrustAnchors, policy::{Revocation, RevocationList, RevocationMode}};
+    /// let lists = RevocationList::read(crl.into_bytes())?;
+    /// let revocation = Revocation::new(RevocationMode::Strict, lists);
+    /// assert_eq!(revocation.unverified(), 1);
+    /// let _roots = TrustAnchors::from_pem(&ca)?.with_revocation(revocation.clone());
+    /// assert_eq!(revocation.unverified(), 0);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
     #[must_use]
     pub fn with_revocation(self, revocation: Revocation) -> Self {
         self.map_roots(|root| root.set_revocation(revocation.clone()))

@@ -31,7 +31,6 @@ pub(super) fn each_extension<'a>(
     mut visit: impl FnMut(Extension<'a>) -> Option<()>,
 ) -> Option<()> {
     let mut reader = Reader::new(content);
-    let mut known: [&[u8]; MAX_EXTENSIONS] = [&[]; MAX_EXTENSIONS];
     let mut count = 0;
     while !reader.is_empty() {
         let mut fields = reader.sequence()?;
@@ -39,11 +38,17 @@ pub(super) fn each_extension<'a>(
         let is_critical = fields.optional(BOOLEAN)?.map_or(Some(false), der::boolean)?;
         let value = fields.expect(OCTET_STRING)?;
         fields.end()?;
-        if oid.is_empty() || known.get(..count)?.contains(&oid) {
+        // Most entries have one extension: their OIDs are not collected.
+        let mut earlier = Reader::new(content);
+        for _ in 0..count {
+            if earlier.sequence()?.expect(OID)? == oid {
+                return None;
+            }
+        }
+        count += 1;
+        if oid.is_empty() || count > MAX_EXTENSIONS {
             return None;
         }
-        *known.get_mut(count)? = oid;
-        count += 1;
         visit(Extension { oid, is_critical, value })?;
     }
     (count > 0).then_some(())

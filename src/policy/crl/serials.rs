@@ -3,13 +3,46 @@
 /// The longest serial number, in bytes. RFC 5280 allows 20; some authorities add a sign byte.
 pub(super) const MAX_SERIAL: usize = 32;
 
+/// Numbers for each sample: few enough for some cache lines, while the samples of a million numbers fit into a cache.
+const NUMBERS_PER_SAMPLE: usize = 32;
+
 /// Sorted serial numbers. Each is in the narrowest array that fits, extended by its sign.
 #[derive(Default)]
 pub(super) struct Serials {
-    of_8: Vec<[u8; 8]>,
-    of_16: Vec<[u8; 16]>,
-    of_20: Vec<[u8; 20]>,
-    of_32: Vec<[u8; MAX_SERIAL]>,
+    of_8: Sorted<8>,
+    of_16: Sorted<16>,
+    of_20: Sorted<20>,
+    of_32: Sorted<MAX_SERIAL>,
+}
+
+/// A sorted array, and the first of every [`NUMBERS_PER_SAMPLE`] numbers.
+#[derive(Default)]
+struct Sorted<const N: usize> {
+    numbers: Vec<[u8; N]>,
+    samples: Vec<[u8; N]>,
+}
+
+impl<const N: usize> Sorted<N> {
+    fn with_capacity(count: usize) -> Self {
+        Self { numbers: Vec::with_capacity(count), samples: Vec::new() }
+    }
+
+    fn push(&mut self, content: &[u8]) {
+        self.numbers.push(extended(content));
+    }
+
+    fn sort(&mut self) {
+        self.numbers.sort_unstable();
+        self.samples = self.numbers.iter().step_by(NUMBERS_PER_SAMPLE).copied().collect();
+    }
+
+    fn contains(&self, content: &[u8]) -> bool {
+        let number = extended(content);
+        let end = self.samples.partition_point(|sample| *sample <= number) * NUMBERS_PER_SAMPLE;
+        let start = end.saturating_sub(NUMBERS_PER_SAMPLE);
+        let numbers = self.numbers.get(start..end.min(self.numbers.len())).unwrap_or_default();
+        numbers.binary_search(&number).is_ok()
+    }
 }
 
 /// Number of serial numbers of each width.
@@ -31,38 +64,38 @@ impl Serials {
     /// An empty index whose memory is exactly as large as these counts require.
     pub(super) fn with_counts(SerialCounts([of_8, of_16, of_20, of_32]): &SerialCounts) -> Self {
         Self {
-            of_8: Vec::with_capacity(*of_8),
-            of_16: Vec::with_capacity(*of_16),
-            of_20: Vec::with_capacity(*of_20),
-            of_32: Vec::with_capacity(*of_32),
+            of_8: Sorted::with_capacity(*of_8),
+            of_16: Sorted::with_capacity(*of_16),
+            of_20: Sorted::with_capacity(*of_20),
+            of_32: Sorted::with_capacity(*of_32),
         }
     }
 
     /// Adds the content bytes of a minimal INTEGER of at most [`MAX_SERIAL`] bytes.
     pub(super) fn push(&mut self, content: &[u8]) {
         match content.len() {
-            0..=8 => self.of_8.push(extended(content)),
-            9..=16 => self.of_16.push(extended(content)),
-            17..=20 => self.of_20.push(extended(content)),
-            _ => self.of_32.push(extended(content)),
+            0..=8 => self.of_8.push(content),
+            9..=16 => self.of_16.push(content),
+            17..=20 => self.of_20.push(content),
+            _ => self.of_32.push(content),
         }
     }
 
     pub(super) fn sort(&mut self) {
-        self.of_8.sort_unstable();
-        self.of_16.sort_unstable();
-        self.of_20.sort_unstable();
-        self.of_32.sort_unstable();
+        self.of_8.sort();
+        self.of_16.sort();
+        self.of_20.sort();
+        self.of_32.sort();
     }
 
     /// Returns true if a sorted index contains the number with these content bytes.
     pub(super) fn contains(&self, content: &[u8]) -> bool {
         let content = minimal(content);
         match content.len() {
-            0..=8 => self.of_8.binary_search(&extended(content)).is_ok(),
-            9..=16 => self.of_16.binary_search(&extended(content)).is_ok(),
-            17..=20 => self.of_20.binary_search(&extended(content)).is_ok(),
-            21..=MAX_SERIAL => self.of_32.binary_search(&extended(content)).is_ok(),
+            0..=8 => self.of_8.contains(content),
+            9..=16 => self.of_16.contains(content),
+            17..=20 => self.of_20.contains(content),
+            21..=MAX_SERIAL => self.of_32.contains(content),
             _ => false,
         }
     }
@@ -121,6 +154,20 @@ mod tests {
                 assert_eq!(serials.contains(&redundant), at != absent, "{redundant:02x?} without {absent}");
             }
             assert!(!serials.contains(&long(0x11, 33)) && !serials.contains(&[2]));
+        }
+    }
+
+    #[test]
+    fn serials_of_all_samples_are_found() {
+        for count in [31, 32, 33, 64, 1_000] {
+            let mut serials = Serials::with_counts(&SerialCounts::default());
+            // Odd numbers in no order.
+            (0..count).for_each(|number: u32| serials.push(&(number * 367 % count * 2 + 1).to_be_bytes()));
+            serials.sort();
+            for number in 0..count * 2 + 2 {
+                let expected = number % 2 == 1 && number < count * 2;
+                assert_eq!(serials.contains(&number.to_be_bytes()), expected, "{number} of {count}");
+            }
         }
     }
 

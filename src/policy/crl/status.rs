@@ -86,7 +86,7 @@ impl Revocation {
     /// The status of a certificate by the lists that this issuer's key signed.
     ///
     /// Call it for valid paths only: `verify` runs once for each list and key, and its result is kept, so it must depend on
-    /// its arguments only. It takes time for a large list: 10 ms for 40 MB.
+    /// its arguments only. A large list takes time: about 30 ms for 40 MB.
     pub(in crate::policy) fn status(
         &self,
         subject: &Subject<'_>,
