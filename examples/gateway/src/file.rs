@@ -1,4 +1,6 @@
-//! Bounded reading of files, whose contents are erased on drop, and removal of byte order marks.
+//! Bounded reading of files, whose contents are erased on drop, and removal of byte order marks; files for the owner only.
+
+pub(crate) mod private;
 
 use std::{
     borrow::Cow,

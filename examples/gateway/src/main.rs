@@ -3,6 +3,7 @@
 mod build;
 mod command;
 mod config;
+mod crl;
 mod demo;
 mod edge;
 mod file;

@@ -1,14 +1,17 @@
-//! Freshness of the configuration, and shutdown.
+//! Freshness of the configuration, readiness, and shutdown.
 
 use std::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tower_mtls::certificate::Timestamp;
+
+/// Time from the start for which a gateway without the CRL of a URL is not ready.
+const CRL_WAIT: Duration = Duration::from_secs(10);
 
 /// State for probes and metrics.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(crate) struct Status {
     edited_since: Mutex<Option<Instant>>,
     last_load: AtomicI64,
     is_draining: AtomicBool,
+    started: Instant,
+    is_list_missing: AtomicBool,
 }
 
 impl Status {
@@ -27,6 +32,8 @@ impl Status {
             edited_since: Mutex::new(None),
             last_load: AtomicI64::new(now.as_unix()),
             is_draining: AtomicBool::new(false),
+            started: Instant::now(),
+            is_list_missing: AtomicBool::new(false),
         }
     }
 
@@ -78,5 +85,38 @@ impl Status {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Records whether the configuration that serves lacks the CRL of a URL.
+    pub(crate) fn list_missing(&self, is_missing: bool) {
+        self.is_list_missing.store(is_missing, Ordering::Relaxed);
+    }
+
+    /// Returns true unless the gateway drains, or waits for its first CRLs.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_ready_after(self.started.elapsed())
+    }
+
+    fn is_ready_after(&self, since_start: Duration) -> bool {
+        let is_waiting = self.is_list_missing.load(Ordering::Relaxed) && since_start < CRL_WAIT;
+        !self.is_draining() && !is_waiting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gateway_without_its_first_list_is_ready_after_ten_seconds() {
+        let status = Status::new(Timestamp::from_unix(0));
+        let ready = || [0, 9_999, 10_000].map(|ms| status.is_ready_after(Duration::from_millis(ms)));
+        assert_eq!(ready(), [true; 3]);
+        status.list_missing(true);
+        assert_eq!(ready(), [false, false, true]);
+        status.list_missing(false);
+        assert_eq!(ready(), [true; 3]);
+        status.drain();
+        assert_eq!(ready(), [false; 3]);
     }
 }

@@ -13,7 +13,7 @@ use tower_mtls::{
     identity::Identities,
 };
 
-use super::{api_trust::ApiTrust, rate_limits::LimiterMemo};
+use super::{api_trust::ApiTrust, rate_limits::LimiterMemo, revocation::CrlCache};
 use crate::{routing::Client, store::CurrentStore};
 
 /// SHA-256 of all sources of a value. Some sources are secret: a digest is never logged or stored.
@@ -35,6 +35,10 @@ impl Digest {
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    pub(super) fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
 }
 
 /// Values of earlier loads.
@@ -42,6 +46,7 @@ impl Digest {
 pub(crate) struct Cache {
     pub(super) identities: Memo<ClientIdentity>,
     pub(super) anchors: Memo<TrustAnchors>,
+    pub(super) crls: CrlCache,
     pub(super) upstream_trusts: Memo<UpstreamTrust>,
     /// Trust of APIs, by the CAs.
     pub(super) api_trusts: Memo<Arc<ApiTrust>>,
@@ -67,6 +72,7 @@ impl Cache {
     pub(crate) fn finish_load(&mut self, succeeded: bool) {
         self.identities.finish_load(succeeded);
         self.anchors.finish_load(succeeded);
+        self.crls.finish_load(succeeded);
         self.upstream_trusts.finish_load(succeeded);
         self.shared_trusts.finish_load(succeeded);
         self.api_trusts.finish_load(succeeded);
@@ -118,7 +124,7 @@ impl<T: Clone> Memo<T> {
         Ok(value)
     }
 
-    fn finish_load(&mut self, succeeded: bool) {
+    pub(super) fn finish_load(&mut self, succeeded: bool) {
         self.0.retain(|_, entry| entry.is_used || !succeeded);
         for entry in self.0.values_mut() {
             entry.is_used = false;

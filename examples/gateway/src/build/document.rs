@@ -41,7 +41,8 @@ pub(super) fn document(
             }
             None => is_trust_broken = true,
         }
-        is_revocation_off = context.config.trust.get(name.as_str()).is_some_and(|set| set.is_revocation_off);
+        is_revocation_off =
+            context.config.trust.get(name.as_str()).is_some_and(|set| set.revocation.is_off());
     }
     let contents = contents?;
     let Ok(text) = std::str::from_utf8(&contents) else {
@@ -131,8 +132,8 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
             }
         }
         (FindingKind::Revocation, Some(name)) => format!(
-            "write revocation = \"off\" in [trust.{}] (lists of revoked certificates are not supported yet), or call \
-             VerifyNoRevocation() and write validate-revocation=\"false\"",
+            "write revocation = \"off\" in [trust.{}], or call VerifyNoRevocation() and write \
+             validate-revocation=\"false\"",
             name.value
         ),
         (FindingKind::Revocation, None) => {

@@ -23,6 +23,7 @@ use super::{
     publication::Publication,
     rate_limits,
     references::route_uses,
+    revocation::{self, Crls},
     route::{self, RouteCounts},
     route_context::RouteContext,
     sections::SectionsByName,
@@ -50,6 +51,7 @@ pub(crate) struct Loaded {
     pub(crate) file_routes: Arc<FileRoutes>,
     pub(crate) api_builder: Arc<ApiBuilder>,
     pub(crate) publication: Publication,
+    pub(crate) crls: Crls,
 }
 
 /// Result of loading a file.
@@ -99,7 +101,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let roots: SectionsByName<Roots> = config
         .trust
         .iter()
-        .map(|(name, set)| (name.clone(), trust::roots(set, &mut cache.anchors, findings)))
+        .map(|(name, set)| (name.clone(), trust::roots(name, set, config, cache, findings)))
         .collect();
     let listener = endpoint::listener(config, &roots, cache, findings);
     let published = cache.store.clone();
@@ -116,7 +118,9 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     // A document can use any of them.
     let has_document = config.store.is_some() || config.routes.iter().any(|route| route.policy().is_some());
     for (name, identity) in &config.identities {
-        if !has_document && !config.routes.iter().any(|route| route.identities().contains(&name.as_str())) {
+        let is_for_crls = config.trust.values().any(|set| set.revocation.uses_identity(name));
+        let is_used = config.routes.iter().any(|route| route.identities().contains(&name.as_str()));
+        if !has_document && !is_for_crls && !is_used {
             findings.note(identity, "no route uses this identity", "");
         }
     }
@@ -168,8 +172,18 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let uses = route_uses(config, &routes);
     let deployed = deployment.deployed;
     let api_builder = api_builder?;
-    let file_routes =
-        FileRoutes { handshake_rule, routes, client, identities, trusts, expiries, uses, deployed };
+    let (revocations, crls) = revocation::collect(roots, &cache.crls);
+    let file_routes = FileRoutes {
+        handshake_rule,
+        routes,
+        client,
+        identities,
+        trusts,
+        expiries,
+        uses,
+        deployed,
+        revocations,
+    };
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
@@ -181,6 +195,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         file_routes: Arc::new(file_routes),
         api_builder: Arc::new(api_builder),
         publication,
+        crls,
     })
 }
 
@@ -206,7 +221,7 @@ fn api_builder(
     let (trust, is_revocation_off) = match &config.apis.trust {
         Some(name) => {
             let roots = context.roots.get(name.as_str())?.as_ref()?;
-            (Some(roots.anchors.clone()), config.trust.get(name.as_str())?.is_revocation_off)
+            (Some(roots.anchors.clone()), config.trust.get(name.as_str())?.revocation.is_off())
         }
         None => (None, false),
     };

@@ -17,6 +17,7 @@ mod load;
 mod publication;
 mod rate_limits;
 mod references;
+mod revocation;
 mod route;
 mod route_context;
 mod rows;

@@ -1,27 +1,48 @@
 //! Named sets of CAs.
 
-use tower_mtls::{TrustAnchors, UpstreamTrust, outbound::UpstreamTrustError, policy::TrustError};
+use std::convert::Infallible;
+
+use tower_mtls::{
+    TrustAnchors, UpstreamTrust,
+    certificate::{Clock, DistinguishedName, SystemClock},
+    keys::pem,
+    outbound::UpstreamTrustError,
+    policy::TrustError,
+};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{
     advice::{self, CaUse},
-    cache::{Digest, Memo},
+    cache::{Cache, Digest},
     files::Findings,
+    revocation::{SetContext, SetRevocation},
     unreadable,
 };
-use crate::config::{FilePath, Located, Trust, quoted};
+use crate::{
+    config::{Config, FilePath, Located, Trust, quoted},
+    crl::Issuers,
+};
 
-/// The roots of a set, and the digest of their files.
+/// The roots of a set with its requirements and CRLs, and the digest of their files.
 pub(super) struct Roots {
     pub(super) anchors: TrustAnchors,
     pub(super) digest: Digest,
+    /// None if revocation is not checked.
+    pub(super) revocation: Option<SetRevocation>,
 }
 
 /// Reads all files of a set.
-pub(super) fn roots(set: &Trust, memo: &mut Memo<TrustAnchors>, findings: &mut Findings) -> Option<Roots> {
+pub(super) fn roots(
+    name: &str,
+    set: &Trust,
+    config: &Config,
+    cache: &mut Cache,
+    findings: &mut Findings,
+) -> Option<Roots> {
     let read: Vec<_> = set.ca.iter().filter_map(|file| Some((file, findings.read(file)?))).collect();
     let kind = if set.allow_expired_ca { "anchors, expired too" } else { "anchors" };
     let digest = Digest::of(kind, read.iter().map(|(_, pem)| pem.as_slice()));
-    let built = memo.get_or_build(digest, || {
+    let built = cache.anchors.get_or_build(digest, || {
         let each: Vec<_> = read.iter().map(|(file, pem)| anchors_of(file, pem, findings)).collect();
         let each: Option<Vec<_>> = each.into_iter().collect();
         let all = each.and_then(|each| each.into_iter().reduce(|all, next| all.union(&next))).ok_or(())?;
@@ -32,7 +53,41 @@ pub(super) fn roots(set: &Trust, memo: &mut Memo<TrustAnchors>, findings: &mut F
         advice::on_authorities(file, pem, usage, findings);
     }
     let anchors = built.ok().filter(|_| read.len() == set.ca.len())?;
-    Some(Roots { anchors, digest })
+    let requirements = format!("{:?}", set.requirements);
+    let digest = Digest::of("anchors with requirements", [digest.as_bytes(), requirements.as_bytes()]);
+    let built = cache
+        .anchors
+        .get_or_build(digest, || Ok::<_, Infallible>(anchors.with_requirements(set.requirements.clone())));
+    let anchors = built.unwrap_or_else(|never| match never {});
+    let names = read.iter().flat_map(|(_, pem)| subjects(pem)).collect();
+    let issuers = Issuers { anchors, names };
+    let context = SetContext {
+        name,
+        settings: &set.revocation,
+        issuers: &issuers,
+        digest,
+        config,
+        now: SystemClock.now(),
+    };
+    let Some(revocation) = context.load(cache, findings).ok()? else {
+        return Some(Roots { anchors: issuers.anchors, digest, revocation: None });
+    };
+    let digest = Digest::of("anchors with revocation", [digest.as_bytes(), revocation.digest.as_bytes()]);
+    let built = cache.anchors.get_or_build(digest, || {
+        Ok::<_, Infallible>(issuers.anchors.with_revocation(revocation.revocation.clone()))
+    });
+    let anchors = built.unwrap_or_else(|never| match never {});
+    Some(Roots { anchors, digest, revocation: Some(revocation) })
+}
+
+/// The subjects of the certificates of a PEM text.
+fn subjects(text: &[u8]) -> Vec<DistinguishedName> {
+    let certificates = pem::certificates(text).unwrap_or_default();
+    let subject = |der: &[u8]| {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        DistinguishedName::from_der(certificate.subject().as_raw()).ok()
+    };
+    certificates.iter().filter_map(|der| subject(der)).collect()
 }
 
 /// Reads and checks CA files of upstreams.

@@ -38,4 +38,18 @@ impl DefinedNames {
             report.missing(trust.line, &trust.key, format!("{} is not defined", quoted(trust)), remedy);
         }
     }
+
+    /// Reports an identity that is not defined.
+    pub(crate) fn check_identity(&self, identity: Option<&Located<String>>, report: &Report) {
+        if let Some(identity) = identity.filter(|identity| !self.identities.contains(identity.as_str())) {
+            let remedy =
+                names::defined_name(identity, "identities", self.identities.iter().map(String::as_str));
+            report.missing(
+                identity.line,
+                &identity.key,
+                format!("{} is not defined", quoted(identity)),
+                remedy,
+            );
+        }
+    }
 }

@@ -50,11 +50,6 @@ impl Entry<'_> {
     }
 }
 
-/// Reports a key that this version does not support yet.
-pub(crate) fn not_yet(report: &Report, line: usize, key: &str) {
-    report.error(line, key, "is not supported by this version yet", "remove it");
-}
-
 /// Returns the option for this word.
 pub(crate) fn choose<T: Copy>(
     report: &Report,

@@ -4,7 +4,9 @@
 //! line and key of each name ([`Located`]).
 
 mod apis;
+mod chain_requirements;
 mod client_certificate;
+mod crl_url;
 mod defined_names;
 mod diagnostic;
 mod entry;
@@ -21,6 +23,7 @@ mod proxy;
 mod quantity;
 mod rate_limit;
 mod report;
+mod revocation;
 mod route;
 mod route_identity;
 mod rule_set;
@@ -40,6 +43,7 @@ use toml::de::DeTable;
 
 pub(crate) use self::apis::Apis;
 pub(crate) use self::client_certificate::{CertificateRules, Mode};
+pub(crate) use self::crl_url::CrlUrl;
 pub(crate) use self::diagnostic::{Diagnostic, Severity, quoted};
 pub(crate) use self::identity::IdentityConfig;
 pub(crate) use self::identity_by::{Claim, IdentityBy, IdentitySource};
@@ -50,6 +54,7 @@ pub(crate) use self::located::{FilePath, Located};
 pub(crate) use self::management::ManagementConfig;
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::rate_limit::{RateLimit, RateLimitKey};
+pub(crate) use self::revocation::{RevocationCheck, RevocationConfig};
 pub(crate) use self::route::RouteConfig;
 pub(crate) use self::route_identity::{BY_REQUEST, RouteIdentity};
 pub(crate) use self::rule_set::{InStore, RuleSet};
@@ -100,7 +105,7 @@ const SECTIONS: KnownSections = &[
 ];
 
 /// A valid configuration. The files that it names have not been opened yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     pub(crate) file: PathBuf,
     pub(crate) listener: ListenerConfig,
@@ -206,6 +211,9 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
         request_limits: limits.request,
     };
     names.check_trust(handshake.as_ref().and_then(|handshake| handshake.trust.as_ref()), top.report);
+    for set in trust.values().flatten() {
+        set.revocation.check_identity(&names, top.report);
+    }
     let apis = top.section("apis", apis::KEYS).map(|section| Apis::read(section, &names));
     let routes = route::read_all(&mut top, &names);
     let management =

@@ -95,9 +95,9 @@ fn take_duration(
     }
     let text = entry.into_string(report)?;
     let read = |text: &str| match parse_duration(text) {
-        None => Err("is not a duration"),
-        Some(found) if found < least => Err("is shorter than 1ms"),
-        Some(found) if found > MAX_TIMEOUT => Err("is longer than 24h"),
+        None => Err("is not a duration".to_owned()),
+        Some(found) if found < least => Err(format!("is shorter than {least:?}")),
+        Some(found) if found > MAX_TIMEOUT => Err("is longer than 24h".to_owned()),
         Some(found) => Ok(found),
     };
     checked(report, text, remedy, read).map(|found| found.value)

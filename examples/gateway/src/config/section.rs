@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::quoted;
-use super::entry::{Entry, choose, file_path, not_yet};
+use super::entry::{Entry, choose, file_path};
 use super::located::{FilePath, Located};
 use super::names;
 use super::report::Report;
@@ -253,13 +253,6 @@ impl<'r, 't> Section<'r, 't> {
     pub(crate) fn choice<T: Copy>(&mut self, name: &str, options: &[(&str, T)]) -> Option<Located<T>> {
         let text = self.string(name)?;
         choose(self.report, text, options)
-    }
-
-    /// Rejects a key that this version does not support yet.
-    pub(crate) fn not_yet(&mut self, name: &str) {
-        if let Some(entry) = self.take(name) {
-            not_yet(self.report, entry.line, &entry.key);
-        }
     }
 
     /// Reports all entries that were not taken as unknown.

@@ -5,6 +5,7 @@ mod certificate_rules;
 mod damaged;
 mod limits_table;
 mod rate_limits;
+mod revocation;
 mod routes;
 mod rules;
 
@@ -112,7 +113,7 @@ fn every_supported_key_is_read() {
     assert_eq!(private_key.key, "listener.private_key");
     let partners = &config.trust["partners"];
     assert_eq!((partners.key.as_str(), partners.line, partners.ca.len()), ("trust.partners", 8, 2));
-    assert!(partners.is_revocation_off);
+    assert!(partners.revocation.is_off());
     assert!(matches!(config.identities["orders"].files, KeyFiles::Pfx { .. }));
     assert!(matches!(config.identities["billing"].files, KeyFiles::Pem { .. }));
 

@@ -1,20 +1,40 @@
-//! `[trust.NAME]`: named sets of CAs.
+//! `[trust.NAME]`: named sets of CAs, with their requirements for chains and their CRLs.
 
-use super::entry::{choose, not_yet};
+use tower_mtls::policy::ChainRequirements;
+
+use super::chain_requirements;
 use super::located::{FilePath, Located};
+use super::revocation::RevocationConfig;
 use super::section::Section;
 
-pub(crate) const KEYS: &[&str] = &["ca", "allow_expired_ca", "crl", "revocation"];
+pub(crate) const KEYS: &[&str] = &[
+    "ca",
+    "allow_expired_ca",
+    "crl",
+    "crl_url",
+    "revocation",
+    "crl_refresh",
+    "crl_timeout",
+    "crl_max_size",
+    "crl_identity",
+    "crl_cache",
+    "policies",
+    "require_explicit_policy",
+    "inhibit_policy_mapping",
+    "inhibit_any_policy",
+    "minimum_rsa_bits",
+    "signature_algorithms",
+];
 
 /// A named set of CAs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trust {
     /// The files with the CAs' certificates; at least one.
     pub(crate) ca: Vec<Located<FilePath>>,
     /// Whether chains are allowed to end in a CA that has expired or is not valid yet.
     pub(crate) allow_expired_ca: bool,
-    /// Whether `revocation = "off"` is stated. Revocation is not checked in any case.
-    pub(crate) is_revocation_off: bool,
+    pub(crate) requirements: ChainRequirements,
+    pub(crate) revocation: RevocationConfig,
 }
 
 impl Trust {
@@ -25,15 +45,12 @@ impl Trust {
         }
         let ca = section.files("ca");
         let allow_expired_ca = section.boolean("allow_expired_ca", false);
-        section.not_yet("crl");
-        let mut is_revocation_off = false;
-        if let Some(revocation) = section.string("revocation") {
-            match revocation.as_str() {
-                "soft" | "strict" => not_yet(section.report, revocation.line, &revocation.key),
-                _ => is_revocation_off = choose(section.report, revocation, &[("off", ())]).is_some(),
-            }
-        }
+        let requirements = chain_requirements::read(&mut section);
+        let revocation = RevocationConfig::read(&mut section);
         section.finish();
-        (!ca.is_empty()).then_some(Self { ca, allow_expired_ca, is_revocation_off })
+        if ca.is_empty() {
+            return None;
+        }
+        Some(Self { ca, allow_expired_ca, requirements: requirements?, revocation: revocation? })
     }
 }

@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{
 };
 use tower_mtls::certificate::{Clock, SystemClock};
 
+use super::crl_metrics;
 use crate::{
     routing::{self, CertificateOwner, RoutingSnapshot},
     status::Status,
@@ -70,12 +71,15 @@ pub(super) fn render(
     let stored =
         stored.map(|(id, end)| (format!("{{id=\"{}\"}}", escaped(&id)), routing::days_until(end, now)));
     gauge(&mut text, "gateway_stored_identity_expires_in_days", stored);
+    for (name, values) in crl_metrics::gauges(&routing.file.revocations, now) {
+        gauge(&mut text, name, values);
+    }
     text
 }
 
-/// Escapes a label value; ids do not contain line breaks.
-fn escaped(id: &str) -> String {
-    id.replace('\\', r"\\").replace('"', r#"\""#)
+/// Escapes a label value.
+pub(super) fn escaped(value: &str) -> String {
+    value.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
 }
 
 /// Writes a gauge with its values by labels; nothing if there are none.

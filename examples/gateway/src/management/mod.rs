@@ -5,6 +5,7 @@
 
 mod access;
 mod browser;
+mod crl_metrics;
 mod effective;
 mod hosts;
 mod metrics;
@@ -56,5 +57,5 @@ pub(crate) fn router(
 }
 
 fn ready(status: &Status) -> StatusCode {
-    if status.is_draining() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+    if status.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

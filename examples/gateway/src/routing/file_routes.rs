@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tower_mtls::{ClientIdentity, UpstreamTrust};
+use tower_mtls::{ClientIdentity, UpstreamTrust, policy::Revocation};
 
 use super::{expiry::Expiry, handshake_rule::HandshakeRule, layers::Client, route::Route};
 use crate::store::{CertificateUse, DocumentCertificates};
@@ -22,4 +22,6 @@ pub(crate) struct FileRoutes {
     pub(crate) uses: Vec<CertificateUse>,
     /// Certificates of the file and of the store, for policy documents.
     pub(crate) deployed: DocumentCertificates,
+    /// CRLs of each set of CAs, for metrics.
+    pub(crate) revocations: BTreeMap<String, Revocation>,
 }

@@ -1,5 +1,5 @@
-//! Live reload: a replaced configuration file, a change of a file that it names, or SIGHUP replaces the configuration as
-//! a whole, or leaves it unchanged on an error.
+//! Live reload: a replaced configuration file, a change of a file that it names, a downloaded CRL, or SIGHUP replaces the
+//! configuration as a whole, or leaves it unchanged on an error.
 
 mod edits;
 mod watch;
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::spawn_blocking, time};
+use tokio::{sync::watch::Receiver, task::spawn_blocking, time};
 use tower_mtls::certificate::{Clock, SystemClock};
 
 use self::{edits::Edits, watch::Watch};
@@ -35,6 +35,10 @@ pub(crate) struct Files {
     edits: Edits,
     /// Whether the files have not been read since the last SIGHUP.
     is_reload_requested: bool,
+    /// Notified of each CRL that was downloaded.
+    downloads: Receiver<u64>,
+    /// Whether CRLs were downloaded since the last load.
+    has_new_lists: bool,
     /// Values that loads share; locked by the loading thread.
     cache: Arc<Mutex<Cache>>,
     watch: Watch,
@@ -55,6 +59,8 @@ impl Files {
                 source,
                 edits: Edits::default(),
                 is_reload_requested: false,
+                downloads: loaded.crls.downloaded.subscribe(),
+                has_new_lists: false,
                 cache: Arc::new(Mutex::new(cache)),
                 watch: Watch::new(read, Instant::now()),
                 status: Arc::new(Status::new(SystemClock.now())),
@@ -76,16 +82,19 @@ impl Files {
         loop {
             tokio::select! {
                 () = hang_ups.next() => self.is_reload_requested = true,
+                // The sender is never dropped: the cache owns it.
+                Ok(()) = self.downloads.changed() => self.has_new_lists = true,
                 _ = polls.tick() => {}
             }
             let Some(mut state) = self.states().await else { continue };
             if !self.is_reload_requested {
                 self.set_aside_edit(&mut state).await;
             }
-            if self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now())
-                || self.is_reload_requested
-            {
-                self.reload(server, state).await;
+            let is_due = self.watch.is_due(state.clone(), self.status.is_stale(), Instant::now());
+            // Files that are being written are read once they have settled, with the new lists.
+            let is_ready_for_lists = self.has_new_lists && self.watch.is_unchanged(&state);
+            if is_due || self.is_reload_requested || is_ready_for_lists {
+                self.reload(server, state, is_ready_for_lists).await;
             }
         }
     }
@@ -133,8 +142,9 @@ impl Files {
     }
 
     /// Reads and serves the files, or logs the errors. The configuration file is read only if it was replaced, or on
-    /// SIGHUP.
-    async fn reload(&mut self, server: &mut Server, before: Fingerprints) {
+    /// SIGHUP. `is_unchanged`: only CRLs of URLs have changed.
+    async fn reload(&mut self, server: &mut Server, before: Fingerprints, is_unchanged: bool) {
+        self.has_new_lists = false;
         let (file, cache) = (self.source.file.clone(), self.cache.clone());
         let is_reused = self.source.text.is_ok() && state_of(&before, &file) == self.source.state;
         let is_reused = is_reused && !self.is_reload_requested;
@@ -173,7 +183,9 @@ impl Files {
         if is_replaced {
             self.status.fresh(SystemClock.now());
             self.logged_errors.clear();
-            log_findings(&findings);
+            if !is_unchanged {
+                log_findings(&findings);
+            }
             self.log_reloaded(is_reused);
         } else {
             self.status.stale();

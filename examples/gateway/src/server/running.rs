@@ -17,6 +17,7 @@ use super::{
 use crate::{
     build::Loaded,
     config::Diagnostic,
+    crl::Fetcher,
     edge::Listener,
     management::{self, Access},
     routing::FileRoutes,
@@ -39,6 +40,7 @@ pub(crate) struct Server {
     metrics: PrometheusHandle,
     published: Arc<CurrentStore>,
     store: Option<OpenStore>,
+    crl_fetcher: Fetcher,
 }
 
 impl Server {
@@ -63,6 +65,7 @@ impl Server {
             file_routes,
             api_builder,
             publication,
+            crls,
         } = loaded;
         let routes = Arc::new(CurrentRoutes::new(file_routes, api_builder, published.clone(), &publication));
         let store = match store {
@@ -82,7 +85,10 @@ impl Server {
             metrics,
             published,
             store,
+            crl_fetcher: Fetcher::new(crls.downloaded),
         };
+        server.status.list_missing(crls.is_list_missing);
+        server.crl_fetcher.follow(crls.sources);
         if let Some((endpoint, access)) = management {
             let router = server.router(access);
             server.management = Some(ManagementListener::bind(router, &endpoint, &limits, &file).await?);
@@ -107,6 +113,7 @@ impl Server {
             file_routes,
             api_builder,
             publication,
+            crls,
         } = loaded;
 
         // Fallible steps first.
@@ -155,6 +162,8 @@ impl Server {
         let new = self.routes.snapshot().load_full();
         unguarded::warn(&old, &new);
         retire((&old.file, &old_builder), (&new.file, &api_builder));
+        self.status.list_missing(crls.is_list_missing);
+        self.crl_fetcher.follow(crls.sources);
         Ok(())
     }
 

@@ -7,8 +7,9 @@ use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
     Conflict, Expected, Listing, MAX_RECORDS, Record, RecordKey, RecordKind, Revision, Store, StoreError,
-    StoreFuture, private,
+    StoreFuture,
 };
+use crate::file::private;
 
 /// Name of the database file in the store's folder.
 const FILE: &str = "store.redb";

@@ -14,7 +14,6 @@ mod handle;
 mod id;
 mod open;
 mod precondition;
-mod private;
 mod settings;
 mod snapshot;
 #[cfg(test)]

@@ -13,11 +13,10 @@ use super::{
     Conflict, Expected, Publisher, RecordKey, RecordKind, Store, StoreHandle, Validator,
     embedded::Embedded,
     entry::{KEY_LENGTH, Sealer, random},
-    private,
 };
 use crate::{
     config::{self, Diagnostic, Located, Severity, quoted},
-    file::{self, is_open_to_others},
+    file::{self, is_open_to_others, private},
 };
 
 /// Maximum size of a key file in bytes.

@@ -58,7 +58,7 @@ impl Pki {
         let (config, found) = config::parse(Path::new("gateway.toml"), &text);
         let config = config.unwrap_or_else(|| panic!("{rules}: {found:#?}"));
         let anchors = TrustAnchors::from_pem(self.ca.pem().as_bytes()).unwrap();
-        let roots = Roots { anchors, digest: Digest::of("test", []) };
+        let roots = Roots { anchors, digest: Digest::of("test", []), revocation: None };
         let roots = SectionsByName::from([("ca".to_owned(), Some(roots))]);
         let mut findings = Findings::new(Path::new("gateway.toml"), Vec::new());
         let rules = config.routes[0].client_certificate.as_ref().unwrap();

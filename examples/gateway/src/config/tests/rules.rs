@@ -76,7 +76,7 @@ fn policy_document_excludes_rules_but_trust_mode_and_allow_unanchored() {
     let rules = config.routes[0].client_certificate.as_ref().unwrap();
     let policy = rules.policy.as_ref().unwrap();
     assert_eq!((&*policy.resolved, policy.line), (Path::new("etc/p.xml"), 6));
-    assert!(rules.allow_unanchored && !config.trust["t"].is_revocation_off, "nothing is stated");
+    assert!(rules.allow_unanchored && !config.trust["t"].revocation.is_off(), "nothing is stated");
 
     let rest = "validity = true\nissuer = \"CN=a\"\nsubject = \"CN=a\"\ncommon_name = \"a\"\ndns_name = \"a\"\n\
                 thumbprint = \"a\"\nthumbprint_file = \"a\"\nin_store = true";

@@ -54,6 +54,11 @@ impl Watch {
         is_settled || now.saturating_duration_since(since) >= MAX_SETTLING
     }
 
+    /// Returns true if this is the state of the last read.
+    pub(super) fn is_unchanged(&self, state: &Fingerprints) -> bool {
+        *state == self.read
+    }
+
     /// Records an attempt to load; `read` are the states before it. Files of the current configuration are watched until
     /// another one replaces it, since one of them can be the fix.
     pub(super) fn attempted(

@@ -2,6 +2,7 @@
 
 mod memory;
 mod require;
+mod revocation;
 mod secrets;
 mod unproven;
 mod upstream_spiffe;

@@ -3,12 +3,12 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Creates the folder if it does not exist. An existing folder that other users can access is an error: it can be a
 /// shared one.
-pub(super) fn folder(path: &Path) -> io::Result<()> {
+pub(crate) fn folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -27,7 +27,7 @@ pub(super) fn folder(path: &Path) -> io::Result<()> {
 }
 
 /// Opens the file for reading and writing, and creates it if it does not exist.
-pub(super) fn file(path: &Path) -> io::Result<File> {
+pub(crate) fn file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let file = owner_only(&mut options).open(path)?;
@@ -40,7 +40,7 @@ pub(super) fn file(path: &Path) -> io::Result<File> {
 }
 
 /// Creates a file atomically. Fails if it exists, and does not follow symbolic links.
-pub(super) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = Path::new(&new);
@@ -55,6 +55,41 @@ pub(super) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     removed?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// New contents of a file, which replace the current ones atomically. Removed on drop unless they are published. The folder
+/// must be accessible to the owner only.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    path: PathBuf,
+    new: PathBuf,
+}
+
+impl Replacement {
+    /// Writes the contents beside the file.
+    pub(crate) fn write(path: PathBuf, contents: &[u8]) -> io::Result<Self> {
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        let replacement = Self { path, new: new.into() };
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        let mut file = owner_only(&mut options).open(&replacement.new)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        Ok(replacement)
+    }
+
+    /// Replaces the file, or creates it.
+    pub(crate) fn publish(self) -> io::Result<()> {
+        fs::rename(&self.new, &self.path)
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // Fails once it is published.
+        let _ = fs::remove_file(&self.new);
+    }
 }
 
 fn write_as(new: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
@@ -77,6 +112,20 @@ fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
 mod tests {
     use super::*;
     use crate::scratch::Scratch;
+
+    #[test]
+    fn published_replacement_is_the_only_file() {
+        let scratch = Scratch::new();
+        folder(scratch.path()).unwrap();
+        let file = scratch.path().join("list");
+        for contents in [&b"a longer first text"[..], b"second"] {
+            Replacement::write(file.clone(), contents).unwrap().publish().unwrap();
+            assert_eq!(fs::read(&file).unwrap(), contents);
+        }
+        drop(Replacement::write(file.clone(), b"third").unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"second");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+    }
 
     #[cfg(unix)]
     #[test]

@@ -1,0 +1,140 @@
+use tower_mtls::{
+    TrustAnchors,
+    certificate::{DistinguishedName, Timestamp},
+    policy::{Revocation, RevocationList, RevocationMode},
+};
+
+use super::Lists;
+
+/// The CAs of a set, which issue its lists.
+#[derive(Debug, Clone)]
+pub(crate) struct Issuers {
+    /// The CAs without revocation lists.
+    pub(crate) anchors: TrustAnchors,
+    /// The subjects of the CAs.
+    pub(crate) names: Vec<DistinguishedName>,
+}
+
+impl Issuers {
+    /// Accepts lists that replace `old`, the last valid ones of the same source. `digest` is that of the file or
+    /// response.
+    ///
+    /// # Errors
+    ///
+    /// The problem:
+    /// 1. there are lists in the name of a CA of the set, and its key has signed none of them;
+    /// 2. a list is older than the one that it replaces, or one that is still needed is missing.
+    pub(crate) fn accept(
+        &self,
+        new: Vec<RevocationList>,
+        digest: [u8; 32],
+        old: Option<&Lists>,
+        now: Timestamp,
+    ) -> Result<Lists, String> {
+        // Verifies the lists of the CAs. Those of intermediates are verified with the first chain.
+        let revocation = Revocation::new(RevocationMode::Soft, new.iter().cloned());
+        drop(self.anchors.clone().with_revocation(revocation));
+        for name in &self.names {
+            let mut lists = new.iter().filter(|list| list.issuer() == name).peekable();
+            if lists.peek().is_some() && !lists.any(RevocationList::is_verified) {
+                return Err(format!("CRL of {name}: its signature is not by the key of this CA"));
+            }
+        }
+        let needed: Vec<_> = old.iter().flat_map(|old| self.needed(old, now)).cloned().collect();
+        RevocationList::check_replacement(&needed, &new).map_err(|error| error.to_string())?;
+        Ok(Lists { lists: new, digest, authorities: self.names.clone() })
+    }
+
+    /// The lists that must not be lost: those of CAs that are configured, and those of intermediates until they are overdue.
+    fn needed<'a>(&self, old: &'a Lists, now: Timestamp) -> impl Iterator<Item = &'a RevocationList> {
+        old.lists.iter().filter(move |list| {
+            let is_intermediate = !old.authorities.contains(list.issuer());
+            let is_current = list.next_update().is_none_or(|next| now <= next);
+            self.names.contains(list.issuer()) || (is_intermediate && is_current)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
+        IsCa, Issuer, KeyIdMethod, KeyPair, date_time_ymd,
+    };
+
+    use super::*;
+
+    struct Ca {
+        issuer: Issuer<'static, KeyPair>,
+        pem: String,
+    }
+
+    fn ca(name: &str) -> Ca {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Ca { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// A list with this number, which is overdue in this year.
+    fn list(ca: &Ca, number: u64, year: i32) -> RevocationList {
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let der = params.signed_by(&ca.issuer).unwrap().der().to_vec();
+        RevocationList::read(der).unwrap().remove(0)
+    }
+
+    fn issuers(cas: &[&Ca]) -> Issuers {
+        let pem: String = cas.iter().map(|ca| ca.pem.as_str()).collect();
+        let names = cas.iter().map(|ca| list(ca, 1, 2030).issuer().clone()).collect();
+        Issuers { anchors: TrustAnchors::from_pem(pem).unwrap(), names }
+    }
+
+    #[test]
+    fn list_is_replaced_by_a_newer_one_and_lost_only_if_it_is_not_needed() {
+        let now = Timestamp::from_unix(date_time_ymd(2026, 1, 1).unix_timestamp());
+        let [root, retired, intermediate, forger] = ["root", "retired", "intermediate", "root"].map(ca);
+        let set = issuers(&[&root]);
+        let before = issuers(&[&root, &retired]);
+        let cases = [
+            ("newer", vec![list(&root, 5, 2030)], vec![list(&root, 6, 2030)], ""),
+            ("older", vec![list(&root, 5, 2030)], vec![list(&root, 4, 2030)], "its number falls"),
+            ("forged", vec![], vec![list(&forger, 6, 2030)], "not by the key"),
+            ("of a former key too", vec![], vec![list(&forger, 6, 2030), list(&root, 7, 2030)], ""),
+            ("without the CA's", vec![list(&root, 5, 2030)], vec![list(&intermediate, 6, 2030)], "missing"),
+            (
+                "without a current intermediate's",
+                vec![list(&root, 5, 2030), list(&intermediate, 5, 2030)],
+                vec![list(&root, 6, 2030)],
+                "missing",
+            ),
+            (
+                "without an overdue intermediate's",
+                vec![list(&root, 5, 2030), list(&intermediate, 5, 2021)],
+                vec![list(&root, 6, 2030)],
+                "",
+            ),
+            (
+                "without a removed CA's",
+                vec![list(&root, 5, 2030), list(&retired, 5, 2030)],
+                vec![list(&root, 6, 2030)],
+                "",
+            ),
+        ];
+        for (case, old, new, expected) in cases {
+            let old = before.accept(old, [0; 32], None, now).unwrap();
+            let found = set.accept(new, [1; 32], Some(&old), now).map(drop);
+            let error = found.err().unwrap_or_default();
+            assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{case}: {error}");
+        }
+    }
+}
