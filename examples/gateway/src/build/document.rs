@@ -132,8 +132,8 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
             }
         }
         (FindingKind::Revocation, Some(name)) => format!(
-            "write revocation = \"off\" in [trust.{}] (lists of revoked certificates are not supported yet), or call \
-             VerifyNoRevocation() and write validate-revocation=\"false\"",
+            "write revocation = \"off\" in [trust.{}], or call VerifyNoRevocation() and write \
+             validate-revocation=\"false\"",
             name.value
         ),
         (FindingKind::Revocation, None) => {

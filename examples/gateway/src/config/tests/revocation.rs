@@ -93,7 +93,7 @@ fn invalid_trust_keys_are_reported_with_their_line_and_remedy() {
             "signature_algorithms",
             "\"md5\" is not a signature algorithm",
         ),
-        ("crl_urls = \"https://ca\"", 4, "crl_urls", "did you mean crl_url?"),
+        ("revocation = \"soft\"\ncrl_urls = \"https://ca\"", 5, "crl_urls", "did you mean crl_url?"),
     ] {
         let (_, found) = with(keys);
         let [found] = &found[..] else { panic!("{keys}: {found:?}") };

@@ -22,7 +22,7 @@ fn url(server: &CrlServer) -> String {
     format!(",url=\"https://localhost:{}/own.crl\"", server.address.port())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn downloaded_list_is_effective_on_open_connections() {
     let mut world = World::new();
     let server = CrlServer::start(&world.demo.dir(), Reply::List(world.list(1, &[]))).await;
@@ -49,7 +49,7 @@ async fn downloaded_list_is_effective_on_open_connections() {
     assert_eq!(running.count(0, DOWNLOADED), 2, "an unchanged list is not reported again");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn server_that_fails_leaves_the_last_valid_list_in_use_and_delays_no_request() {
     let mut world = World::new();
     let current = Reply::List(world.list(5, &[LISTED]));
@@ -94,7 +94,7 @@ async fn server_that_fails_leaves_the_last_valid_list_in_use_and_delays_no_reque
     assert_eq!(world.statuses().await, [200, 200]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn gateway_is_ready_with_its_first_list() {
     let mut world = World::new();
     let server = CrlServer::start(&world.demo.dir(), Reply::Slow).await;
@@ -110,7 +110,7 @@ async fn gateway_is_ready_with_its_first_list() {
     assert_eq!(world.statuses().await, [200, 403]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn list_on_disk_is_used_after_a_restart_unless_it_is_damaged() {
     let mut world = World::new();
     let server = CrlServer::start(&world.demo.dir(), Reply::List(world.list(5, &[LISTED]))).await;
