@@ -238,7 +238,7 @@ async fn requests_in_flight_of_a_document_that_loses_its_guard_are_cut() {
     let routes = routes("{ policy = \"policy.xml\", trust = \"partners\" }");
     let world = World::start_with(&routes, &[("policy.xml", &guarded)]).await;
     let partner = world.partner();
-    assert_cut_and_finished(world, &partner, "document", async |world| {
+    assert_cut_and_finished(world, &partner, "policy_document", async |world| {
         world.reload(|| replace(&world.file("policy.xml"), unguarded));
         Instant::now()
     })
