@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     activity::{Activity, BUSY_INTERVAL},
+    caller_body::UploadCut,
     stream_task::StreamTask,
 };
 use crate::{
@@ -42,6 +43,8 @@ pub(super) struct RequestAdmission {
     is_over: AtomicBool,
     /// None: HTTP/1.1, where the connection serves one request.
     stream: Option<StreamTask>,
+    /// The request's body, if it has one.
+    upload: Option<Arc<UploadCut>>,
     /// The response, if it is gRPC.
     response: OnceLock<Weak<dyn GrpcResponse>>,
     /// True once the response ends with a status.
@@ -52,7 +55,7 @@ pub(super) struct RequestAdmission {
 
 impl RequestAdmission {
     /// Must be called in the task of the request's stream.
-    pub(super) fn new(connection: Arc<CallerConnection>) -> Arc<Self> {
+    pub(super) fn new(connection: Arc<CallerConnection>, upload: Option<Arc<UploadCut>>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             is_admitted: AtomicBool::new(false),
             connection,
@@ -60,6 +63,7 @@ impl RequestAdmission {
             further_rechecks: Mutex::default(),
             is_over: AtomicBool::new(false),
             stream: StreamTask::current(),
+            upload,
             response: OnceLock::new(),
             is_denied: AtomicBool::new(false),
             this: this.clone(),
@@ -89,6 +93,9 @@ impl RequestAdmission {
         if !self.is_denied.load(Ordering::Relaxed) {
             if is_admitted(&self.rechecks(), presented, state) {
                 return;
+            }
+            if let Some(upload) = &self.upload {
+                upload.cut();
             }
             if let Some(response) = self.response.get().and_then(Weak::upgrade) {
                 self.is_denied.store(true, Ordering::Relaxed);

@@ -6,10 +6,14 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
+use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -43,7 +47,29 @@ struct Upload {
 
 /// Unread rest of a request body, available once the body has been dropped.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rest(Arc<Mutex<Option<Incoming>>>);
+pub(super) struct Rest(Arc<Mutex<Option<Incoming>>>, Arc<UploadCut>);
+
+/// Cut of a request body, whose reader can outlive the request's task.
+#[derive(Debug, Default)]
+pub(super) struct UploadCut {
+    is_cut: AtomicBool,
+    /// Task that reads the body.
+    reader: AtomicWaker,
+}
+
+impl UploadCut {
+    /// Fails the body.
+    pub(super) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
+    /// Ready once the body is cut. Registers the task otherwise.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.reader.register(cx.waker());
+        if self.is_cut.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
 
 impl CallerBody {
     pub(super) fn new(
@@ -115,6 +141,11 @@ impl Rest {
     pub(super) fn take(&self) -> Option<Incoming> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    /// Returns the cut of the body.
+    pub(super) fn upload_cut(&self) -> Arc<UploadCut> {
+        self.1.clone()
+    }
 }
 
 impl Body for CallerBody {
@@ -126,6 +157,13 @@ impl Body for CallerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        if let Some(upload) = &this.upload
+            && upload.rest.1.poll(cx).is_ready()
+        {
+            this.incoming = None;
+            let message = "request cut: its caller is not admitted any more";
+            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::PermissionDenied, message).into())));
+        }
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
             let Some(upload) = &mut this.upload else { return Poll::Pending };

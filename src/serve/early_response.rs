@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{
     ProgressLimits,
     activity::Activity,
-    caller_body::{CallerBody, Rest},
+    caller_body::{CallerBody, Rest, UploadCut},
 };
 
 /// Maximum announced length of a body that is discarded to keep an HTTP/1.1 connection open, in bytes.
@@ -49,6 +49,11 @@ impl EarlyResponse {
             Self { rest, is_http2, is_small }
         });
         (Request::from_parts(head, body), early)
+    }
+
+    /// Returns the cut of the request's body.
+    pub(super) fn upload_cut(&self) -> Arc<UploadCut> {
+        self.rest.upload_cut()
     }
 
     /// Discards the rest of the request. Returns true if the connection must be closed after the response.

@@ -17,6 +17,7 @@ use crate::{
     serve::{
         ReleasedOnClose,
         admission::{CallerConnection, GrpcResponse, RequestAdmission},
+        caller_body::UploadCut,
         flush::Flush,
     },
 };
@@ -43,8 +44,9 @@ impl InFlight {
         &mut self,
         extensions: &mut Extensions,
         connection: &Arc<CallerConnection>,
+        upload: Option<Arc<UploadCut>>,
     ) {
-        let admission = RequestAdmission::new(connection.clone());
+        let admission = RequestAdmission::new(connection.clone(), upload);
         self.admission = Some(admission.clone());
         observe_admission(extensions, admission);
     }
