@@ -84,15 +84,15 @@ impl RequestAdmission {
         let _ = self.response.set(response);
     }
 
-    /// Judges the request again, and cuts it if it is not admitted any more.
-    pub(super) fn recheck(&self) {
+    /// Judges the request again, and cuts it if it is not admitted any more. Returns true if it was cut.
+    pub(super) fn recheck(&self) -> bool {
         let CallerConnection { state, presented, .. } = &*self.connection;
         if self.is_over.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         if !self.is_denied.load(Ordering::Relaxed) {
             if is_admitted(&self.rechecks(), presented, state) {
-                return;
+                return false;
             }
             if let Some(upload) = &self.upload {
                 upload.cut();
@@ -100,7 +100,7 @@ impl RequestAdmission {
             if let Some(response) = self.response.get().and_then(Weak::upgrade) {
                 self.is_denied.store(true, Ordering::Relaxed);
                 response.deny();
-                return;
+                return true;
             }
         }
         // Also a gRPC response whose caller has not read its status.
@@ -109,6 +109,7 @@ impl RequestAdmission {
             Some(stream) => stream.reset(),
             None => drop(state.close(Closing::Revoked)),
         }
+        true
     }
 
     /// Judges the connection, which has switched to another protocol, again until it is closed.
