@@ -366,13 +366,18 @@ impl Activity {
                 if let Some((_, kind)) = end.filter(|(at, _)| *at <= now) {
                     return Poll::Ready(Expiry::Close(kind));
                 }
-                self.recheck();
+                let has_cut = self.recheck();
                 if let Some(expiry) = self.expire_responses(now, timeouts) {
                     return Poll::Ready(expiry);
                 }
                 is_frequent = self.is_busy();
                 // A head that begins meanwhile times out no earlier.
-                let interval = if is_frequent { BUSY_INTERVAL } else { timeouts.head };
+                let interval = match (has_cut, is_frequent) {
+                    // Polls the connection again, which sends the resets.
+                    (true, _) => BUSY_INTERVAL / 4,
+                    (false, true) => BUSY_INTERVAL,
+                    (false, false) => timeouts.head,
+                };
                 let next = end.map_or(now + interval, |(at, _)| at.min(now + interval));
                 timer.as_mut().reset(next);
             }

@@ -8,6 +8,7 @@ use std::sync::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
+    Upload,
     activity::{Activity, BUSY_INTERVAL},
     stream_task::StreamTask,
 };
@@ -51,6 +52,8 @@ pub(super) struct RequestAdmission {
     is_over: AtomicBool,
     /// None: HTTP/1.1, where the connection serves one request.
     stream: Option<StreamTask>,
+    /// The request's body, if it has one.
+    upload: Option<Upload>,
     /// The response, if it is gRPC.
     response: OnceLock<Weak<dyn GrpcResponse>>,
     /// True once the response ends with a status.
@@ -61,7 +64,7 @@ pub(super) struct RequestAdmission {
 
 impl RequestAdmission {
     /// Must be called in the task of the request's stream.
-    pub(super) fn new(connection: Arc<CallerConnection>) -> Arc<Self> {
+    pub(super) fn new(connection: Arc<CallerConnection>, upload: Option<Upload>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             state: AtomicU8::new(PENDING),
             connection,
@@ -69,6 +72,7 @@ impl RequestAdmission {
             further_rechecks: Mutex::default(),
             is_over: AtomicBool::new(false),
             stream: StreamTask::current(),
+            upload,
             response: OnceLock::new(),
             is_denied: AtomicBool::new(false),
             this: this.clone(),
@@ -89,20 +93,23 @@ impl RequestAdmission {
         let _ = self.response.set(response);
     }
 
-    /// Judges the request again, and cuts it if it is not admitted any more.
-    pub(super) fn recheck(&self) {
+    /// Judges the request again, and cuts it if it is not admitted any more. Returns true if it was cut.
+    pub(super) fn recheck(&self) -> bool {
         let CallerConnection { state, presented, .. } = &*self.connection;
         if self.is_over.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         if !self.is_denied.load(Ordering::Relaxed) {
             if is_admitted(&self.rechecks(), presented, state) {
-                return;
+                return false;
+            }
+            if let Some(upload) = &self.upload {
+                upload.cut();
             }
             if let Some(response) = self.response.get().and_then(Weak::upgrade) {
                 self.is_denied.store(true, Ordering::Relaxed);
                 response.deny();
-                return;
+                return true;
             }
         }
         // Also a gRPC response whose caller has not read its status.
@@ -111,6 +118,7 @@ impl RequestAdmission {
             Some(stream) => stream.reset(),
             None => drop(state.close(Closing::Revoked)),
         }
+        true
     }
 
     /// Judges the connection, which has switched to another protocol, again until it is closed.
@@ -186,14 +194,14 @@ mod tests {
             state: Arc::new(ConnectionState::new(([127, 0, 0, 1], 1).into())),
             presented: Presented::Nothing,
         });
-        let admission = RequestAdmission::new(connection.clone());
+        let admission = RequestAdmission::new(connection.clone(), None);
         admission.admitted();
         admission.admitted();
         assert!(is_admitted());
         admission.end();
         assert!(!is_admitted());
         // A layer can admit a request whose response has ended.
-        let late = RequestAdmission::new(connection);
+        let late = RequestAdmission::new(connection, None);
         late.end();
         late.admitted();
         assert!(!is_admitted());

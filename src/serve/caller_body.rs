@@ -170,6 +170,14 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.get_mut();
+        if let Some(progress) = &this.progress
+            && progress.upload.poll_cut(cx).is_ready()
+        {
+            this.incoming = None;
+            let error = UploadError::NotAdmitted;
+            progress.end(Err(error));
+            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::PermissionDenied, error).into())));
+        }
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
             let Some(progress) = &mut this.progress else { return Poll::Pending };

@@ -115,7 +115,8 @@ pub(super) async fn serve<S, B>(
                 Some(in_flight) => in_flight,
                 None => activity.begin_when_free(is_grpc).await,
             };
-            in_flight.observe_admission(request.extensions_mut(), &caller);
+            let upload = early.as_ref().map(|early| early.upload().clone());
+            in_flight.observe_admission(request.extensions_mut(), &caller, upload);
             let (response, closes) = match rejected {
                 Some((response, closes)) => (response.map(|body| ServedBody::Server { body }), closes),
                 None => {

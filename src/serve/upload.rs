@@ -53,6 +53,9 @@ struct State {
     end: Option<Result<(), UploadError>>,
     /// Task that waits for the end.
     waker: Option<Waker>,
+    is_cut: bool,
+    /// Task that reads the body, which can outlive the request's.
+    reader: Option<Waker>,
 }
 
 /// Failure of a request body.
@@ -75,6 +78,8 @@ pub enum UploadError {
     Disconnected,
     /// The body is not strict HTTP/1.
     Malformed,
+    /// The caller is not admitted any more.
+    NotAdmitted,
 }
 
 impl fmt::Display for UploadError {
@@ -85,6 +90,7 @@ impl fmt::Display for UploadError {
             Self::Idle => "exchange without bytes timed out (stream_idle_timeout)",
             Self::Disconnected => "caller disconnected before the end of its request body",
             Self::Malformed => "malformed request body: not strict HTTP/1",
+            Self::NotAdmitted => "request cut: its caller is not admitted any more",
         })
     }
 }
@@ -108,6 +114,8 @@ impl Upload {
             last: Instant::now(),
             end: None,
             waker: None,
+            is_cut: false,
+            reader: None,
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -143,6 +151,7 @@ impl Upload {
     ///
     /// 1. The caller exceeded a limit.
     /// 2. The caller disconnected, or its body is malformed.
+    /// 3. The caller is not admitted any more.
     pub fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         let mut state = self.state();
         if let Some(end) = state.end {
@@ -159,6 +168,29 @@ impl Upload {
         let mut state = self.state();
         state.has_response = true;
         state.last = Instant::now();
+    }
+
+    /// Fails the body.
+    pub(super) fn cut(&self) {
+        let mut state = self.state();
+        state.is_cut = true;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Ready once the body is cut.
+    pub(super) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.is_cut {
+            return Poll::Ready(());
+        }
+        if !state.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+            state.reader = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// The service waits for bytes. Returns true if it did not before.

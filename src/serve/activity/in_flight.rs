@@ -15,7 +15,7 @@ use super::{Activity, Expire, lock, owed_uploads::PROGRESS};
 use crate::{
     request::{captured::observe_admission, is_grpc_type},
     serve::{
-        ReleasedOnClose,
+        ReleasedOnClose, Upload,
         admission::{CallerConnection, GrpcResponse, RequestAdmission},
         flush::Flush,
     },
@@ -43,8 +43,9 @@ impl InFlight {
         &mut self,
         extensions: &mut Extensions,
         connection: &Arc<CallerConnection>,
+        upload: Option<Upload>,
     ) {
-        let admission = RequestAdmission::new(connection.clone());
+        let admission = RequestAdmission::new(connection.clone(), upload);
         self.admission = Some(admission.clone());
         observe_admission(extensions, admission);
     }

@@ -49,7 +49,7 @@ impl ForwardError {
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::Upload(UploadError::Idle) => StreamIdleTimeout::CODE,
-            Self::Upload(UploadError::Disconnected) => "caller_disconnected",
+            Self::Upload(UploadError::Disconnected | UploadError::NotAdmitted) => "caller_disconnected",
             Self::Upload(UploadError::Malformed) => "malformed_body",
             // Stalled, or too slow.
             Self::Upload(_) => "body_timeout",
@@ -75,7 +75,7 @@ impl ForwardError {
 
     /// Returns true if the caller does not wait for the response.
     pub(crate) fn is_disconnect(&self) -> bool {
-        matches!(self, Self::Upload(UploadError::Disconnected))
+        matches!(self, Self::Upload(UploadError::Disconnected | UploadError::NotAdmitted))
     }
 
     /// Returns true if the request names an unknown identity, or none.
