@@ -62,13 +62,14 @@ impl Case {
         if self.lists.is_none() {
             return Ok(anchors);
         }
-        let lists = self.readable_lists().filter_map(|list| RevocationList::read(list).ok()).flatten();
+        let lists =
+            self.readable_lists().filter_map(|list| RevocationList::read(list.as_slice()).ok()).flatten();
         Ok(anchors.with_revocation(Revocation::new(RevocationMode::Strict, lists)))
     }
 
     /// The lists that the library reads. Others are absent.
     pub(super) fn readable_lists(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.lists.iter().flatten().filter(|list| RevocationList::read(list).is_ok())
+        self.lists.iter().flatten().filter(|list| RevocationList::read(list.as_slice()).is_ok())
     }
 }
 

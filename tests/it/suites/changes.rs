@@ -275,10 +275,12 @@ impl Pool {
             _ => {
                 let mut other = self.lists[random.below(self.lists.len())].clone();
                 let from = first_of_list(&other.unsigned.fields);
-                // The dates and entries of another list.
-                let rest = other.fields().split_off(from + 2);
-                list.fields().truncate(at + 2);
+                // The dates and entries of another list; the extensions name the key.
+                let mut rest = other.fields().split_off(from + 2);
+                rest.retain(|(tag, _)| *tag != 0xa0);
+                let extensions: Vec<_> = list.fields().split_off(at + 2);
                 list.fields().extend(rest);
+                list.fields().extend(extensions.into_iter().filter(|(tag, _)| *tag == 0xa0));
             }
         }
         list.der = None;
