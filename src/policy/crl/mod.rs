@@ -17,7 +17,7 @@ mod scope;
 mod serials;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(in crate::policy) mod tests;
 mod time;
 
 pub(in crate::policy) use self::status::{Issuer, Status, Subject, UnknownReason};

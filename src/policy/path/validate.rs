@@ -45,7 +45,7 @@ impl Path<'_> {
             names.push(anchor.extensions.name_constraints.as_ref());
             limit(&mut max_path_length, anchor.path_length());
         }
-        if let Some(anchor) = self.anchor.or(self.certificates.last().copied())
+        if let Some(anchor) = self.anchor.or_else(|| self.certificates.last().copied())
             && !self.root.allow_expired
         {
             within_validity(anchor, now).map_err(|failure| error(Role::Root, anchor, failure))?;

@@ -1,7 +1,7 @@
 //! Lists are built at run time, and read from NIST's PKITS.
 
 #[path = "../../../../tests/support/crl.rs"]
-mod builder;
+pub(in crate::policy) mod builder;
 mod pkits;
 mod reading;
 mod replacement;

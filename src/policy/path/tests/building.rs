@@ -88,7 +88,7 @@ fn error_names_the_last_certificate_with_an_unknown_issuer() {
     let root = Forge::ca("root").der();
     let leaf = Forge::new("orders").by("issuing").der();
     let issuing = Forge::ca("issuing").by("absent").der();
-    assert_eq!(text(&root, &[leaf.clone()]), "no root or presented certificate issued it");
+    assert_eq!(text(&root, std::slice::from_ref(&leaf)), "no root or presented certificate issued it");
     let expected = r#"no root or presented certificate issued CA "CN=issuing""#;
     assert_eq!(text(&root, &[leaf.clone(), issuing]), expected);
     let impostor = Forge::ca("issuing").by("root").signed_with("impostor").der();

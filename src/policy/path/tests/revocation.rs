@@ -1,14 +1,10 @@
 //! Revocation status along a path.
 
-#[path = "../../../../tests/support/crl.rs"]
-mod crl;
-
-use self::crl::Crl;
 use super::{
     forge::{Forge, key, name},
     *,
 };
-use crate::policy::{Revocation, RevocationList, RevocationMode};
+use crate::policy::{Revocation, RevocationList, RevocationMode, crl::tests::builder::Crl};
 
 /// A list of a CA, signed with the key of a name.
 fn list(issuer: &str, signer: &str, change: impl FnOnce(Crl) -> Crl) -> RevocationList {

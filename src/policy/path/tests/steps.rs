@@ -190,7 +190,11 @@ fn names_are_chained_by_section_7_1() {
 fn path_length_counts_intermediates_that_are_not_self_issued() {
     let root = |length: Option<u8>| {
         let root = Forge::ca("root");
-        length.map_or(root.clone(), |length| root.path_length(length)).der()
+        match length {
+            Some(length) => root.path_length(length),
+            None => root,
+        }
+        .der()
     };
     let leaf = Forge::new("orders").by("lower").der();
     let lower = Forge::ca("lower").by("upper").der();
