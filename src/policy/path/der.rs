@@ -1,5 +1,7 @@
 //! DER (X.690, section 10): definite, minimal lengths and tags of one byte.
 
+use crate::certificate::is_oid;
+
 pub(in crate::policy) const BOOLEAN: u8 = 0x01;
 pub(in crate::policy) const INTEGER: u8 = 0x02;
 pub(in crate::policy) const BIT_STRING: u8 = 0x03;
