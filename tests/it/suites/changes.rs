@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{
     case::{Case, Policies},
+    openssl::AUTHORITY_KEY_ID,
     remake::{Keys, Unsigned, extensions, first_of_certificate, first_of_list, set_extensions},
 };
 use crate::support::{
@@ -58,7 +59,17 @@ impl Object {
         let mut message = wrap(0x30, &join(&self.unsigned.fields));
         if let Some((at, byte)) = self.noise {
             let at = at % message.len();
-            if !is_key_id_at(&message, at) {
+            // The handshake reads the key of a client.
+            let key = self
+                .unsigned
+                .key
+                .is_some()
+                .then(|| &self.unsigned.fields[first_of_certificate(&self.unsigned.fields) + 5].1);
+            let is_key_at = |key: &Vec<u8>| {
+                let start = message.windows(key.len()).position(|window| window == key).unwrap_or(0);
+                (start..start + key.len()).contains(&at)
+            };
+            if !is_key_id_at(&message, at) && !key.is_some_and(is_key_at) {
                 message[at] = byte;
             }
         }
@@ -145,8 +156,9 @@ impl Pool {
             4 => chain.intermediates.insert(place, self.certificate(random)),
             5 => chain.leaf = self.certificate(random),
             6 if count > 0 => chain.leaf = chain.intermediates[place].clone(),
-            7 => chain.roots.push(self.certificate(random)),
-            8 if count > 0 => chain.roots.push(chain.intermediates[place].clone()),
+            // OpenSSL checks the revocation of roots too.
+            7 if chain.lists.is_none() => chain.roots.push(self.certificate(random)),
+            8 if count > 0 && chain.lists.is_none() => chain.roots.push(chain.intermediates[place].clone()),
             9 => self.change_lists(random, chain),
             10 | 11 => change_policies(random, &mut chain.case.policies),
             // A cross certificate: the name and key of an intermediate, issued by another CA.
@@ -160,7 +172,7 @@ impl Pool {
                 *cross.field(ISSUER) = other.field(SUBJECT).clone();
                 cross.unsigned.signer = other.unsigned.key.clone();
                 let mut list = extensions(&cross.unsigned.fields);
-                list.retain(|extension| !is_key_id(extension));
+                list.retain(|extension| !extension.starts_with(AUTHORITY_KEY_ID));
                 set_extensions(cross.fields(), &list);
                 if random.below(2) == 0 {
                     *cross.field(VALIDITY) = self.certificate(random).field(VALIDITY).clone();
@@ -184,6 +196,7 @@ impl Pool {
 
     /// Changes one of the certificates or lists.
     fn change_object(&self, random: &mut Random, chain: &mut Chain) {
+        let is_direct = chain.intermediates.is_empty();
         let place = random.below(chain.intermediates.len() + 3);
         let object = match (place, &mut chain.lists) {
             (0, Some(lists)) if !lists.is_empty() => {
@@ -210,7 +223,13 @@ impl Pool {
                 object.unsigned.signer =
                     self.certificate(random).unsigned.key.filter(|key| object.keys.has(key));
             }
-            5 => object.fields().retain(|(tag, _)| *tag != 0xa0 && *tag != 0xa3),
+            5 if is_direct => object.fields().retain(|(tag, _)| *tag != 0xa0 && *tag != 0xa3),
+            5 => {
+                // Without an identifier of the issuer's key, OpenSSL takes the first CA of its name only.
+                let mut list = extensions(&object.unsigned.fields);
+                list.retain(|extension| is_key_id(extension));
+                set_extensions(object.fields(), &list);
+            }
             6 => {
                 object.der = None;
                 object.noise = Some((random.below(1 << 16), random.below(256) as u8));
@@ -241,8 +260,12 @@ impl Pool {
                 }
                 6 => list.push(other),
                 _ => {
-                    let byte = random.below(list[at].len());
-                    list[at][byte] = random.pick(&[0, 1, 2, 3, 4, 5, 6, 0x2e, 0x30, 0x80, 0xff]);
+                    let mut parts = parts(&list[at]);
+                    if let Some((_, value)) = parts.last_mut().filter(|(_, value)| !value.is_empty()) {
+                        let byte = random.below(value.len());
+                        value[byte] = random.pick(&[0, 1, 2, 3, 4, 5, 6, 0x2e, 0x30, 0x80, 0xff]);
+                    }
+                    list[at] = join(&parts);
                 }
             }
         }
@@ -302,7 +325,7 @@ impl Chain {
 
 /// OIDs of the identifiers of keys. They are hints: the library and webpki ignore other ones, OpenSSL rejects them, so that
 /// they are not changed.
-const KEY_IDS: [&[u8]; 2] = [&[0x06, 0x03, 0x55, 0x1d, 0x0e], &[0x06, 0x03, 0x55, 0x1d, 0x23]];
+const KEY_IDS: [&[u8]; 2] = [&[0x06, 0x03, 0x55, 0x1d, 0x0e], AUTHORITY_KEY_ID];
 
 fn is_key_id(extension: &[u8]) -> bool {
     KEY_IDS.iter().any(|oid| extension.starts_with(oid))

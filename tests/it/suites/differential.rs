@@ -19,7 +19,7 @@ use super::{
 };
 use crate::support::{is_long, random::Random};
 
-const CHAINS: usize = 2_000;
+const CHAINS: usize = 12_000;
 const CHAINS_IF_LONG: usize = 200_000;
 
 /// PKITS chains that NIST states valid, and that OpenSSL and webpki reject, each with the reason.
@@ -31,7 +31,8 @@ fn changed_chains_are_accepted_only_if_webpki_or_openssl_accepts_them() {
     let mut pool = Pool::default();
     let pkits: Vec<_> = pkits::cases(&pkits);
     pool.add(&pkits.iter().map(|(case, _)| case.clone()).collect::<Vec<_>>());
-    for (case, _) in limbo::cases(&limbo) {
+    // To OpenSSL a certificate has expired in its last second.
+    for (case, _) in limbo::cases(&limbo).into_iter().filter(|(case, _)| !case.name.contains("notafter")) {
         pool.add(&[case]);
     }
     let listed: Vec<Case> = pool
@@ -67,7 +68,9 @@ fn changed_chains_are_accepted_only_if_webpki_or_openssl_accepts_them() {
         if is_listed || webpki::accepts(&smallest) {
             continue;
         }
-        if let Err(problem) = openssl.verify(&smallest) {
+        if let Err(problem) = openssl.verify(&smallest)
+            && !is_revocation_of_root(&problem, &smallest, &openssl)
+        {
             found.entry(problem).or_insert(smallest);
         }
     }
@@ -109,6 +112,12 @@ fn smallest(mut case: Case) -> Case {
         }
     }
     case
+}
+
+/// True if OpenSSL rejects the root alone, by its lists: the library does not check the revocation of roots.
+fn is_revocation_of_root(problem: &str, case: &Case, openssl: &OpenSsl) -> bool {
+    let depth = format!(" at {} depth ", case.intermediates.len() + 1);
+    problem.contains(&depth) && openssl.verify(&Case { lists: None, ..case.clone() }).is_ok()
 }
 
 /// True if the certificates and the inputs of policies are the same.

@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// OID of authorityKeyIdentifier, with tag and length.
-const AUTHORITY_KEY_ID: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x23];
+pub(super) const AUTHORITY_KEY_ID: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x23];
 
 /// Files of one chain for `openssl verify`.
 pub(super) struct OpenSsl(Folder);
