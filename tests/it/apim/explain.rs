@@ -85,7 +85,8 @@ fn details_of_a_line_follow_below_it() {
         (
             &verify,
             "impostor",
-            "    no chain: the signature of the client certificate is wrong: a CA with the right name and another key",
+            "    no chain: the signature of CA \"CN=Partners Issuing CA,O=Contoso\" is wrong: a CA with the right name and \
+             another key",
         ),
         (&verify, "lone", "    no chain: "),
         (
@@ -93,7 +94,11 @@ fn details_of_a_line_follow_below_it() {
             "billing",
             "    context.Deployment.Certificates contains 3: \"fabrikam\", \"issuing-ca\", \"orders\"",
         ),
-        (validate, "impostor", "  no chain: the signature of the client certificate is wrong"),
+        (
+            validate,
+            "impostor",
+            "  no chain: the signature of CA \"CN=Partners Issuing CA,O=Contoso\" is wrong",
+        ),
         (validate, "expired", "  certificate expired: valid from "),
         (
             validate,

@@ -223,7 +223,13 @@ fn explain_shows_the_decision_of_a_document_for_a_certificate() {
         ),
         ("/expiry", "client", &["--at", "2050-01-01T00:00:00Z"], 2, "NotAfter"),
         ("/routing", "stranger", &[], 2, "response: 401 Who are you?"),
-        ("/routing", "stranger", &[], 2, "no chain: no root or presented certificate issued it"),
+        (
+            "/routing",
+            "stranger",
+            &[],
+            2,
+            "no chain: no root or presented certificate issued CA \"CN=Strangers CA,O=Elsewhere\"",
+        ),
         ("/expiry", "", &[], 2, "true: context.Request.Certificate == null"),
         ("/unguarded", "", &[], 2, "response: 500 by when on line 2: ExpressionValueEvaluationFailure"),
         (
