@@ -22,7 +22,7 @@ pub(super) struct Object {
     keys: Rc<Keys>,
     /// The encoding, until something is changed.
     der: Option<Rc<Vec<u8>>>,
-    /// A byte of the signed part that is replaced when all else is encoded.
+    /// A byte of the signed part that is replaced when all else is encoded. It is ASCII: OpenSSL reads no malformed UTF-8.
     noise: Option<(usize, u8)>,
 }
 
@@ -232,7 +232,7 @@ impl Pool {
             }
             6 => {
                 object.der = None;
-                object.noise = Some((random.below(1 << 16), random.below(256) as u8));
+                object.noise = Some((random.below(1 << 16), random.below(128) as u8));
             }
             _ => self.change_extensions(random, object),
         }
@@ -291,7 +291,7 @@ impl Pool {
     fn change_list(&self, random: &mut Random, list: &mut Object) {
         let at = first_of_list(&list.unsigned.fields);
         match random.below(5) {
-            0 => list.noise = Some((random.below(1 << 16), random.below(256) as u8)),
+            0 => list.noise = Some((random.below(1 << 16), random.below(128) as u8)),
             1 => list.fields()[at + 1].1 = self.names[random.below(self.names.len())].clone(),
             2 => list.unsigned.signer = None,
             3 => list.fields().retain(|(tag, _)| *tag != 0xa0),
