@@ -6,14 +6,12 @@ use std::rc::Rc;
 use super::{
     case::{Case, Policies},
     openssl::AUTHORITY_KEY_ID,
-    remake::{Keys, Unsigned, extensions, first_of_certificate, first_of_list, set_extensions},
+    remake::{Field, Keys, Unsigned, extensions, first_of_certificate, first_of_list, set_extensions},
 };
 use crate::support::{
     der::{join, parts, wrap},
     random::Random,
 };
-
-type Field = (u8, Vec<u8>);
 
 /// A certificate or a list that can be changed.
 #[derive(Clone)]
