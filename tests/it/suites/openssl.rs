@@ -83,6 +83,12 @@ fn as_self_issued(root: &[u8]) -> Vec<u8> {
     wrap(0x30, &join(&certificate))
 }
 
+/// The subject of a certificate.
+pub(super) fn subject(certificate: &[u8]) -> Vec<u8> {
+    let fields = parts(&parts(split(certificate).1)[0].1);
+    fields[first_of_certificate(&fields) + 4].1.clone()
+}
+
 fn write(file: &Path, label: &str, objects: &[Vec<u8>]) -> PathBuf {
     let pem = |der: &Vec<u8>| pem::encode(&pem::Pem::new(label, der.as_slice()));
     fs::write(file, objects.iter().map(pem).collect::<String>()).unwrap();
