@@ -26,6 +26,8 @@ mod usage;
 pub(crate) use self::cache_words::CacheWords;
 #[cfg(feature = "apim")]
 pub(crate) use self::hex::Hex;
+#[cfg(feature = "trust")]
+pub(crate) use self::name::is_oid;
 pub(crate) use self::name::{SingleValue, is_plain_text, same_text};
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) use self::spki::subject_public_key_info;

@@ -295,7 +295,7 @@ fn each_attribute<'a>(der: &'a [u8], mut visit: impl FnMut(Attribute<'a>)) -> bo
                 return false;
             };
             set = rest;
-            let Some((value, oid @ [_, ..])) = universal(pair, Tag::Oid) else {
+            let Some((value, oid)) = universal(pair, Tag::Oid).filter(|(_, oid)| is_oid(oid)) else {
                 return false;
             };
             match Any::from_der(value) {
@@ -308,6 +308,18 @@ fn each_attribute<'a>(der: &'a [u8], mut visit: impl FnMut(Attribute<'a>)) -> bo
         rdn += 1;
     }
     true
+}
+
+/// Returns true if the contents of an OBJECT IDENTIFIER are complete and minimal (X.690, section 8.19.2).
+pub(crate) fn is_oid(contents: &[u8]) -> bool {
+    let is_complete = contents.last().is_some_and(|last| last & 0x80 == 0);
+    let mut is_first = true;
+    is_complete
+        && contents.iter().all(|byte| {
+            let is_minimal = !is_first || *byte != 0x80;
+            is_first = byte & 0x80 == 0;
+            is_minimal
+        })
 }
 
 /// The consecutive DER elements in `input`.

@@ -1,5 +1,7 @@
 //! DER (X.690, section 10): definite, minimal lengths and tags of one byte.
 
+use crate::certificate::is_oid;
+
 pub(in crate::policy) const BOOLEAN: u8 = 0x01;
 pub(in crate::policy) const INTEGER: u8 = 0x02;
 pub(in crate::policy) const BIT_STRING: u8 = 0x03;
@@ -57,6 +59,9 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         let (content, rest) = rest.split_at_checked(length)?;
+        if tag == OID && !is_oid(content) {
+            return None;
+        }
         let encoding = self.0.get(..self.0.len() - rest.len())?;
         self.0 = rest;
         Some(Element { tag, content, encoding })
@@ -134,6 +139,9 @@ mod tests {
             ("content that ends early", &[0x04, 0x02, 1], None),
             ("length of five bytes", &[0x04, 0x85, 1, 0, 0, 0, 0], None),
             ("tag of several bytes", &[0x1f, 0x81, 0x00, 0x00], None),
+            ("object identifier", &[0x06, 0x03, 0x55, 0x81, 0x00], Some(3)),
+            ("object identifier with a leading zero", &[0x06, 0x03, 0x55, 0x80, 0x04], None),
+            ("object identifier that ends early", &[0x06, 0x02, 0x55, 0x84], None),
             ("no input", &[], None),
         ] {
             let element = Reader::new(input).element();

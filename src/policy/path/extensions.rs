@@ -160,9 +160,11 @@ fn only(value: &[u8], tag: u8) -> Option<&[u8]> {
     Some(content)
 }
 
+/// Unused bits are not set, whatever their encoding.
 fn key_usage(value: &[u8]) -> Option<KeyUsage> {
     match only(value, der::BIT_STRING)? {
-        [0..=7, bits] | [0..=7, bits, _] => Some(KeyUsage(*bits)),
+        [unused @ 0..=7, bits] => Some(KeyUsage(*bits & 0xff << unused)),
+        [0..=7, bits, _] => Some(KeyUsage(*bits)),
         [0] => Some(KeyUsage(0)),
         _ => None,
     }
@@ -239,4 +241,22 @@ fn policy_constraints(value: &[u8]) -> Option<PolicyConstraints> {
     // RFC 5280, 4.2.1.11: one of them is present.
     (require_explicit_policy.is_some() || inhibit_policy_mapping.is_some())
         .then_some(PolicyConstraints { require_explicit_policy, inhibit_policy_mapping })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unused_bits_of_key_usage_are_not_set() {
+        for (value, can_sign) in [
+            ([3, 2, 2, 0b0000_0100], true),
+            ([3, 2, 0, 0b1000_0110], true),
+            ([3, 2, 3, 0b0000_0100], false),
+            ([3, 2, 7, 0b1000_0110], false),
+        ] {
+            assert_eq!(key_usage(&value).map(KeyUsage::key_cert_sign), Some(can_sign), "{value:?}");
+        }
+        assert!(key_usage(&[3, 2, 8, 0b0000_0100]).is_none(), "eight unused bits");
+    }
 }

@@ -39,6 +39,21 @@ impl<'p> ConstrainedNames<'p> {
         certificate.extensions.subject_alternative_names.iter().try_for_each(|name| self.check_name(name))
     }
 
+    /// Checks the common names of a leaf that are hosts of a domain, unless it has a dNSName, as OpenSSL does.
+    pub(super) fn check_common_names(&mut self, leaf: &PathCertificate<'_>) -> Result<(), Failure> {
+        let names = &leaf.extensions.subject_alternative_names;
+        if self.constraints.is_empty() || names.iter().any(|name| matches!(name, GeneralName::Dns(_))) {
+            return Ok(());
+        }
+        let common_names = leaf.subject.attributes().filter(|attribute| attribute.oid() == COMMON_NAME);
+        for host in
+            common_names.filter_map(|name| name.text()).filter(|text| text.contains('.') && is_host(text))
+        {
+            self.check_name(&GeneralName::Dns(host))?;
+        }
+        Ok(())
+    }
+
     fn check_name(&mut self, name: &GeneralName<'_>) -> Result<(), Failure> {
         for constraints in &self.constraints {
             self.comparisons += constraints.permitted.len() + constraints.excluded.len();
@@ -64,6 +79,7 @@ impl<'p> ConstrainedNames<'p> {
 }
 
 const EMAIL_ADDRESS: &str = "1.2.840.113549.1.9.1";
+const COMMON_NAME: &str = "2.5.4.3";
 
 fn has_same_form(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
     match (name, base) {

@@ -57,7 +57,11 @@ impl Path<'_> {
         let issuers = above.iter().rev().copied().filter(|issuer| issuer.subject == certificate.issuer);
         let signers = self.signers.iter().filter(|signer| {
             signer.certificate.subject == certificate.issuer
-                && status_by(revocation, signer.certificate, signer.issuer, now) != Status::Revoked
+                && match status_by(revocation, signer.certificate, signer.issuer, now) {
+                    Status::Good { .. } => true,
+                    Status::Unknown(_) => revocation.mode() == RevocationMode::Soft,
+                    Status::Revoked => false,
+                }
         });
         let mut unknown: Option<UnknownReason> = None;
         for issuer in issuers.chain(signers.map(|signer| signer.certificate)) {

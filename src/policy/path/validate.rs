@@ -63,6 +63,7 @@ impl Path<'_> {
             }
             policies.process(certificate, is_last).map_err(failed)?;
             if is_last {
+                names.check_common_names(certificate).map_err(failed)?;
                 break;
             }
             // 6.1.4.

@@ -62,7 +62,8 @@ impl Case {
         if self.lists.is_none() {
             return Ok(anchors);
         }
-        let lists = self.readable_lists().filter_map(|list| RevocationList::read(list).ok()).flatten();
+        let lists =
+            self.readable_lists().filter_map(|list| RevocationList::read(list.as_slice()).ok()).flatten();
         Ok(anchors.with_revocation(Revocation::new(RevocationMode::Strict, lists)))
     }
 

@@ -5,14 +5,13 @@ use std::rc::Rc;
 
 use super::{
     case::{Case, Policies},
-    remake::{Keys, Unsigned, extensions, first_of_certificate, first_of_list, set_extensions},
+    openssl::AUTHORITY_KEY_ID,
+    remake::{Field, Keys, Unsigned, extensions, first_of_certificate, first_of_list, set_extensions},
 };
 use crate::support::{
     der::{join, parts, wrap},
     random::Random,
 };
-
-type Field = (u8, Vec<u8>);
 
 /// A certificate or a list that can be changed.
 #[derive(Clone)]
@@ -21,7 +20,7 @@ pub(super) struct Object {
     keys: Rc<Keys>,
     /// The encoding, until something is changed.
     der: Option<Rc<Vec<u8>>>,
-    /// A byte of the signed part that is replaced when all else is encoded.
+    /// A byte of the signed part that is replaced when all else is encoded. It is ASCII: OpenSSL reads no malformed UTF-8.
     noise: Option<(usize, u8)>,
 }
 
@@ -58,7 +57,17 @@ impl Object {
         let mut message = wrap(0x30, &join(&self.unsigned.fields));
         if let Some((at, byte)) = self.noise {
             let at = at % message.len();
-            if !is_key_id_at(&message, at) {
+            // The handshake reads the key of a client.
+            let key = self
+                .unsigned
+                .key
+                .is_some()
+                .then(|| &self.unsigned.fields[first_of_certificate(&self.unsigned.fields) + 5].1);
+            let is_key_at = |key: &Vec<u8>| {
+                let start = message.windows(key.len()).position(|window| window == key).unwrap_or(0);
+                (start..start + key.len()).contains(&at)
+            };
+            if !is_key_id_at(&message, at) && !key.is_some_and(is_key_at) {
                 message[at] = byte;
             }
         }
@@ -145,8 +154,9 @@ impl Pool {
             4 => chain.intermediates.insert(place, self.certificate(random)),
             5 => chain.leaf = self.certificate(random),
             6 if count > 0 => chain.leaf = chain.intermediates[place].clone(),
-            7 => chain.roots.push(self.certificate(random)),
-            8 if count > 0 => chain.roots.push(chain.intermediates[place].clone()),
+            // OpenSSL checks the revocation of roots too.
+            7 if chain.lists.is_none() => chain.roots.push(self.certificate(random)),
+            8 if count > 0 && chain.lists.is_none() => chain.roots.push(chain.intermediates[place].clone()),
             9 => self.change_lists(random, chain),
             10 | 11 => change_policies(random, &mut chain.case.policies),
             // A cross certificate: the name and key of an intermediate, issued by another CA.
@@ -160,7 +170,7 @@ impl Pool {
                 *cross.field(ISSUER) = other.field(SUBJECT).clone();
                 cross.unsigned.signer = other.unsigned.key.clone();
                 let mut list = extensions(&cross.unsigned.fields);
-                list.retain(|extension| !is_key_id(extension));
+                list.retain(|extension| !extension.starts_with(AUTHORITY_KEY_ID));
                 set_extensions(cross.fields(), &list);
                 if random.below(2) == 0 {
                     *cross.field(VALIDITY) = self.certificate(random).field(VALIDITY).clone();
@@ -184,6 +194,7 @@ impl Pool {
 
     /// Changes one of the certificates or lists.
     fn change_object(&self, random: &mut Random, chain: &mut Chain) {
+        let is_direct = chain.intermediates.is_empty();
         let place = random.below(chain.intermediates.len() + 3);
         let object = match (place, &mut chain.lists) {
             (0, Some(lists)) if !lists.is_empty() => {
@@ -210,10 +221,16 @@ impl Pool {
                 object.unsigned.signer =
                     self.certificate(random).unsigned.key.filter(|key| object.keys.has(key));
             }
-            5 => object.fields().retain(|(tag, _)| *tag != 0xa0 && *tag != 0xa3),
+            5 if is_direct => object.fields().retain(|(tag, _)| *tag != 0xa0 && *tag != 0xa3),
+            5 => {
+                // Without an identifier of the issuer's key, OpenSSL takes the first CA of its name only.
+                let mut list = extensions(&object.unsigned.fields);
+                list.retain(|extension| is_key_id(extension));
+                set_extensions(object.fields(), &list);
+            }
             6 => {
                 object.der = None;
-                object.noise = Some((random.below(1 << 16), random.below(256) as u8));
+                object.noise = Some((random.below(1 << 16), random.below(128) as u8));
             }
             _ => self.change_extensions(random, object),
         }
@@ -241,8 +258,12 @@ impl Pool {
                 }
                 6 => list.push(other),
                 _ => {
-                    let byte = random.below(list[at].len());
-                    list[at][byte] = random.pick(&[0, 1, 2, 3, 4, 5, 6, 0x2e, 0x30, 0x80, 0xff]);
+                    let mut parts = parts(&list[at]);
+                    if let Some((_, value)) = parts.last_mut().filter(|(_, value)| !value.is_empty()) {
+                        let byte = random.below(value.len());
+                        value[byte] = random.pick(&[0, 1, 2, 3, 4, 5, 6, 0x2e, 0x30, 0x80, 0xff]);
+                    }
+                    list[at] = join(&parts);
                 }
             }
         }
@@ -268,17 +289,19 @@ impl Pool {
     fn change_list(&self, random: &mut Random, list: &mut Object) {
         let at = first_of_list(&list.unsigned.fields);
         match random.below(5) {
-            0 => list.noise = Some((random.below(1 << 16), random.below(256) as u8)),
+            0 => list.noise = Some((random.below(1 << 16), random.below(128) as u8)),
             1 => list.fields()[at + 1].1 = self.names[random.below(self.names.len())].clone(),
             2 => list.unsigned.signer = None,
             3 => list.fields().retain(|(tag, _)| *tag != 0xa0),
             _ => {
                 let mut other = self.lists[random.below(self.lists.len())].clone();
                 let from = first_of_list(&other.unsigned.fields);
-                // The dates and entries of another list.
-                let rest = other.fields().split_off(from + 2);
-                list.fields().truncate(at + 2);
+                // The dates and entries of another list; the extensions name the key.
+                let mut rest = other.fields().split_off(from + 2);
+                rest.retain(|(tag, _)| *tag != 0xa0);
+                let extensions: Vec<_> = list.fields().split_off(at + 2);
                 list.fields().extend(rest);
+                list.fields().extend(extensions.into_iter().filter(|(tag, _)| *tag == 0xa0));
             }
         }
         list.der = None;
@@ -300,7 +323,7 @@ impl Chain {
 
 /// OIDs of the identifiers of keys. They are hints: the library and webpki ignore other ones, OpenSSL rejects them, so that
 /// they are not changed.
-const KEY_IDS: [&[u8]; 2] = [&[0x06, 0x03, 0x55, 0x1d, 0x0e], &[0x06, 0x03, 0x55, 0x1d, 0x23]];
+const KEY_IDS: [&[u8]; 2] = [&[0x06, 0x03, 0x55, 0x1d, 0x0e], AUTHORITY_KEY_ID];
 
 fn is_key_id(extension: &[u8]) -> bool {
     KEY_IDS.iter().any(|oid| extension.starts_with(oid))

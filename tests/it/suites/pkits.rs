@@ -12,7 +12,18 @@ use super::{
 };
 
 /// Valid chains that are rejected, each with the reason.
-const REJECTED: &[(&str, &str)] = &[];
+const REJECTED: &[(&str, &str)] = &[
+    ("4.1.4 Valid DSA Signatures Test4", "DSA"),
+    ("4.1.5 Valid DSA Parameter Inheritance Test5", "DSA"),
+    ("4.14.22 Valid IDP with indirectCRL Test22", "an indirect list"),
+    ("4.14.24 Valid IDP with indirectCRL Test24", "an indirect list"),
+    ("4.14.25 Valid IDP with indirectCRL Test25", "an indirect list"),
+    ("4.14.28 Valid cRLIssuer Test28", "an indirect list"),
+    ("4.14.29 Valid cRLIssuer Test29", "an indirect list"),
+    ("4.14.30 Valid cRLIssuer Test30", "an indirect list"),
+    ("4.14.33 Valid cRLIssuer Test33", "an indirect list"),
+    ("4.15.5 Valid delta-CRL Test5", "a delta list that removes the entry"),
+];
 
 #[test]
 fn pkits_chains_are_judged_as_nist_states() {

@@ -13,6 +13,9 @@ use crate::support::der::{join, parts, split, wrap};
 /// AlgorithmIdentifier of ecdsa-with-SHA256.
 const ECDSA_SHA256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 
+/// Tag and contents.
+pub(super) type Field = (u8, Vec<u8>);
+
 /// Keys by the public key that they replace.
 pub(super) struct Keys {
     replaced: HashMap<Vec<u8>, KeyPair>,
@@ -28,7 +31,7 @@ pub(super) type Signer = Option<Vec<u8>>;
 #[derive(Clone)]
 pub(super) struct Unsigned {
     /// Fields of tbsCertificate or tbsCertList.
-    pub(super) fields: Vec<(u8, Vec<u8>)>,
+    pub(super) fields: Vec<Field>,
     /// Contents of the outer AlgorithmIdentifier.
     pub(super) algorithm: Vec<u8>,
     pub(super) signer: Signer,
@@ -101,7 +104,7 @@ impl Keys {
 }
 
 /// Replaces the signature algorithm, in both places if they are equal.
-fn unsigned(mut fields: Vec<(u8, Vec<u8>)>, at: usize, algorithm: Vec<u8>, signer: Signer) -> Unsigned {
+fn unsigned(mut fields: Vec<Field>, at: usize, algorithm: Vec<u8>, signer: Signer) -> Unsigned {
     if fields[at].1 == algorithm {
         fields[at].1 = ECDSA_SHA256.to_vec();
     }
@@ -109,7 +112,7 @@ fn unsigned(mut fields: Vec<(u8, Vec<u8>)>, at: usize, algorithm: Vec<u8>, signe
 }
 
 /// Fields of the signed part, contents of the AlgorithmIdentifier, and the signature.
-fn read(der: &[u8]) -> (Vec<(u8, Vec<u8>)>, Vec<u8>, Vec<u8>) {
+fn read(der: &[u8]) -> (Vec<Field>, Vec<u8>, Vec<u8>) {
     let [(_, fields), (_, algorithm), (_, signature)] = &parts(split(der).1)[..] else {
         panic!("a signed object has three parts");
     };
@@ -118,12 +121,12 @@ fn read(der: &[u8]) -> (Vec<(u8, Vec<u8>)>, Vec<u8>, Vec<u8>) {
 
 /// Index of the serial number, which follows the optional version. Signature algorithm, issuer, validity, subject and
 /// public key follow in this order.
-pub(super) fn first_of_certificate(fields: &[(u8, Vec<u8>)]) -> usize {
+pub(super) fn first_of_certificate(fields: &[Field]) -> usize {
     usize::from(fields[0].0 == 0xa0)
 }
 
 /// Index of the signature algorithm, which follows the optional version. The issuer follows.
-pub(super) fn first_of_list(fields: &[(u8, Vec<u8>)]) -> usize {
+pub(super) fn first_of_list(fields: &[Field]) -> usize {
     usize::from(fields[0].0 == 0x02)
 }
 
@@ -137,13 +140,13 @@ fn verifies(key: &[u8], message: &[u8], algorithm: &[u8], signature: &[u8]) -> b
 }
 
 /// Extensions of a certificate as contents of their sequences; empty if there are none.
-pub(super) fn extensions(fields: &[(u8, Vec<u8>)]) -> Vec<Vec<u8>> {
+pub(super) fn extensions(fields: &[Field]) -> Vec<Vec<u8>> {
     let Some((_, list)) = fields.iter().find(|(tag, _)| *tag == 0xa3) else { return Vec::new() };
     parts(split(list).1).into_iter().map(|(_, extension)| extension).collect()
 }
 
 /// Replaces the extensions of a certificate.
-pub(super) fn set_extensions(fields: &mut Vec<(u8, Vec<u8>)>, extensions: &[Vec<u8>]) {
+pub(super) fn set_extensions(fields: &mut Vec<Field>, extensions: &[Vec<u8>]) {
     fields.retain(|(tag, _)| *tag != 0xa3);
     if !extensions.is_empty() {
         let list: Vec<u8> = extensions.iter().flat_map(|extension| wrap(0x30, extension)).collect();

@@ -146,3 +146,20 @@ fn error_names_the_name_and_its_form() {
     let expected = "the name constraints of a CA reject the client certificate: dNSName \"example.net\" is not permitted";
     assert_eq!(text(&root, &[leaf, issuing]), expected);
 }
+
+#[test]
+fn common_name_of_a_leaf_that_is_a_host_is_within_the_constraints_on_dns_names() {
+    let outside = ChainVerdict::NameConstraint;
+    for (case, common_name, names, expected) in [
+        ("permitted host", "a.example.com", &[][..], ChainVerdict::Trusted),
+        ("other host", "a.example.net", &[], outside),
+        ("no domain", "orders", &[], ChainVerdict::Trusted),
+        ("not a host", "orders of example.net", &[], ChainVerdict::Trusted),
+        ("other host with a dNSName", "a.example.net", &[(DNS, &b"example.com"[..])], ChainVerdict::Trusted),
+    ] {
+        let leaf = Forge::new(common_name).by("issuing");
+        let leaf = if names.is_empty() { leaf } else { leaf.names(names) }.der();
+        let constrained = Forge::ca("issuing").by("root").constraints(&[(DNS, b"example.com")], &[]).der();
+        assert_eq!(verdict(&Forge::ca("root").der(), &[leaf, constrained]), expected, "{case}");
+    }
+}
