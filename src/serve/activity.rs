@@ -1,5 +1,6 @@
 //! Activity of one connection, and the timeouts that close it.
 
+mod expiry;
 mod in_flight;
 mod occupied;
 mod owed_uploads;
@@ -12,23 +13,26 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
     },
     task::{Poll, ready},
     time::Duration,
 };
 
+use atomic_waker::AtomicWaker;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until},
 };
 
+use self::expiry::kind_of;
+pub(super) use self::expiry::{Cut, Expire, Expiry};
 pub(super) use self::in_flight::InFlight;
 use self::owed_uploads::OwedUploads;
 use self::socket_clock::SocketClock;
 use super::{
-    BufferBudget, Lapse, ProgressLimits, ReleasedOnClose, StreamLimits, TimeoutKind,
-    admission::RequestAdmission, flush::Flush, input_state::InputState, stream_limits::AtomicStreamLimits,
+    BufferBudget, ProgressLimits, ReleasedOnClose, StreamLimits, TimeoutKind, admission::RequestAdmission,
+    flush::Flush, input_state::InputState, stream_limits::AtomicStreamLimits,
 };
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
@@ -93,35 +97,16 @@ pub(super) struct Activity {
     /// True once the connection closes after its requests in flight.
     is_finishing: AtomicBool,
     tunnel: AtomicBool,
+    /// True while the timeouts are checked at [`BUSY_INTERVAL`].
+    is_checked: AtomicBool,
+    /// Task of the connection.
+    task: AtomicWaker,
     /// Value of the response that switched protocols, released with the connection.
     released_on_close: OnceLock<ReleasedOnClose>,
     /// True while the listener drains.
     is_draining: Arc<AtomicBool>,
     /// The next complete flush of the socket.
     pub(super) flush: Flush,
-}
-
-/// Response that is cut if its caller does not read it.
-pub(super) trait Expire: Send + Sync {
-    /// Cuts the response if its caller exceeds a limit. Returns the cut, also an earlier one.
-    fn expire(&self, now: Instant) -> Option<Cut>;
-}
-
-/// End of a response that was not read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
-    pub(super) lapse: Lapse,
-    /// Time from which the response had unread bytes.
-    pub(super) since: Instant,
-    pub(super) at: Instant,
-}
-
-/// Step that is due on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expiry {
-    Close(TimeoutKind),
-    /// Responses that cannot be reset are unread: the connection ends with the others.
-    GoAway,
 }
 
 impl fmt::Debug for Activity {
@@ -158,6 +143,8 @@ impl Activity {
             is_going_away: AtomicBool::new(false),
             is_finishing: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
+            is_checked: AtomicBool::new(false),
+            task: AtomicWaker::new(),
             released_on_close: OnceLock::new(),
             is_draining,
             flush: Flush::default(),
@@ -210,8 +197,12 @@ impl Activity {
     }
 
     fn begin_with(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>, is_grpc: bool) -> InFlight {
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+        if self.in_flight.fetch_add(1, Ordering::SeqCst) == 0 {
             self.busy_since.store(self.elapsed(), Ordering::Relaxed);
+            // Over HTTP/2 the request begins in another task.
+            if !self.is_checked.load(Ordering::SeqCst) {
+                self.task.wake();
+            }
         }
         self.head_since.store(0, Ordering::Relaxed);
         InFlight {
@@ -348,14 +339,15 @@ impl Activity {
 
     /// Waits until a step is due on the connection.
     ///
-    /// Must be polled by the connection's own task: each poll observes whether a request began.
+    /// Must be polled by the connection's own task, which a beginning request wakes.
     pub(super) async fn timed_out(&self, timeouts: Timeouts) -> Expiry {
         let mut timer = pin!(sleep_until(Instant::now()));
-        let mut is_frequent = false;
+        self.is_checked.store(false, Ordering::Relaxed);
         poll_fn(|cx| {
+            self.task.register(cx.waker());
             loop {
-                if !is_frequent && self.is_busy() {
-                    is_frequent = true;
+                if !self.is_checked.load(Ordering::Relaxed) && self.is_busy() {
+                    self.is_checked.store(true, Ordering::Relaxed);
                     let next = Instant::now() + BUSY_INTERVAL;
                     if next < timer.deadline() {
                         timer.as_mut().reset(next);
@@ -366,18 +358,17 @@ impl Activity {
                 if let Some((_, kind)) = end.filter(|(at, _)| *at <= now) {
                     return Poll::Ready(Expiry::Close(kind));
                 }
-                let has_cut = self.recheck();
+                self.recheck();
                 if let Some(expiry) = self.expire_responses(now, timeouts) {
                     return Poll::Ready(expiry);
                 }
-                is_frequent = self.is_busy();
+                // In this order: a request that begins meanwhile is observed here, or wakes the task.
+                self.is_checked.store(false, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+                let is_busy = self.is_busy();
+                self.is_checked.store(is_busy, Ordering::Relaxed);
                 // A head that begins meanwhile times out no earlier.
-                let interval = match (has_cut, is_frequent) {
-                    // Polls the connection again, which sends the resets.
-                    (true, _) => BUSY_INTERVAL / 4,
-                    (false, true) => BUSY_INTERVAL,
-                    (false, false) => timeouts.head,
-                };
+                let interval = if is_busy { BUSY_INTERVAL } else { timeouts.head };
                 let next = end.map_or(now + interval, |(at, _)| at.min(now + interval));
                 timer.as_mut().reset(next);
             }
@@ -388,13 +379,6 @@ impl Activity {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn kind_of(lapse: Lapse) -> TimeoutKind {
-    match lapse {
-        Lapse::Stall => TimeoutKind::Unread,
-        Lapse::Rate => TimeoutKind::Rate,
-    }
 }
 
 #[cfg(test)]

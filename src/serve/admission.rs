@@ -93,15 +93,15 @@ impl RequestAdmission {
         let _ = self.response.set(response);
     }
 
-    /// Judges the request again, and cuts it if it is not admitted any more. Returns true if it was cut.
-    pub(super) fn recheck(&self) -> bool {
+    /// Judges the request again, and cuts it if it is not admitted any more.
+    pub(super) fn recheck(&self) {
         let CallerConnection { state, presented, .. } = &*self.connection;
         if self.is_over.load(Ordering::Relaxed) {
-            return false;
+            return;
         }
         if !self.is_denied.load(Ordering::Relaxed) {
             if is_admitted(&self.rechecks(), presented, state) {
-                return false;
+                return;
             }
             if let Some(upload) = &self.upload {
                 upload.cut();
@@ -109,7 +109,7 @@ impl RequestAdmission {
             if let Some(response) = self.response.get().and_then(Weak::upgrade) {
                 self.is_denied.store(true, Ordering::Relaxed);
                 response.deny();
-                return true;
+                return;
             }
         }
         // Also a gRPC response whose caller has not read its status.
@@ -118,7 +118,6 @@ impl RequestAdmission {
             Some(stream) => stream.reset(),
             None => drop(state.close(Closing::Revoked)),
         }
-        true
     }
 
     /// Judges the connection, which has switched to another protocol, again until it is closed.

@@ -16,10 +16,10 @@ impl Activity {
         requests.push(request);
     }
 
-    /// Judges all registered requests again. Returns true if one was cut.
-    pub(super) fn recheck(&self) -> bool {
+    /// Judges all registered requests again.
+    pub(super) fn recheck(&self) {
         let mut open = Vec::new();
         lock(&self.rechecked).retain(|request| request.upgrade().map(|request| open.push(request)).is_some());
-        open.iter().filter(|request| request.recheck()).count() > 0
+        open.iter().for_each(|request| request.recheck());
     }
 }
