@@ -225,7 +225,7 @@ async fn connection_closes_once_all_its_responses_are_cut() {
         tokio::time::sleep(Duration::from_millis(29_800)).await;
         first.read();
         // Reset at its timeout, although the first makes progress.
-        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
         assert!(lock(&second.cut).is_some());
         drop(second);
         first
