@@ -111,7 +111,8 @@ impl World {
         let http = HttpLimits::default()
             .with_head_timeout(SECOND)
             .with_idle_timeout(HANDSHAKE)
-            .with_body_timeout(Some(body_timeout));
+            .with_body_timeout(Some(body_timeout))
+            .with_stream_idle_timeout(Some(body_timeout));
         let exchanges = Arc::new(AtomicUsize::new(0));
         let open = exchanges.clone();
         let counted = service_fn(move |request| {
