@@ -97,6 +97,13 @@ impl Caller {
     pub async fn get(&self, address: SocketAddr, path: &str) -> Answer {
         self.connect(address).await.get(path).await
     }
+
+    /// As [`get`](Self::get). None: the server closed the connection before the response.
+    pub async fn try_get(&self, address: SocketAddr, path: &str) -> Option<Answer> {
+        let mut connection = self.connected(self.handshake(address).await.ok()?).await;
+        let response = connection.send(Method::GET, path, empty()).await.ok()?;
+        Some(in_time("a body", Answer::read(response)).await)
+    }
 }
 
 enum Sender {
