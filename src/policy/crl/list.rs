@@ -1,8 +1,13 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use super::{
-    super::path::signature::Signed, error::RevocationListError, limitation::RevocationListLimitation,
-    proof::Proof, read, scope::Scope, serials::Serials,
+    super::path::signature::{self, Signed},
+    error::RevocationListError,
+    limitation::RevocationListLimitation,
+    proof::Proof,
+    read,
+    scope::Scope,
+    serials::Serials,
 };
 use crate::certificate::{DistinguishedName, SerialNumber, Timestamp};
 
@@ -176,6 +181,32 @@ impl RevocationList {
     /// Age within a series: by number, then by time of issue.
     pub(super) fn age(&self) -> (usize, Option<&[u8]>, Timestamp) {
         (self.number().map_or(0, <[u8]>::len), self.number(), self.this_update())
+    }
+
+    /// Returns true if this list, which is not older, makes one of the same series superfluous.
+    pub(super) fn replaces(&self, older: &Self, now: Timestamp) -> bool {
+        let is_later = older.this_update() <= self.this_update() && self.this_update() <= now;
+        self.series() == older.series() && self.limitation().is_none() && is_later
+    }
+
+    /// The key that signed the list, if it is verified.
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.0.proof.key()
+    }
+
+    /// Verifies the list with the key that signed an earlier one of the same issuer. Returns false if there is none.
+    ///
+    /// ```
+    /// use tower_mtls::policy::RevocationList;
+    ///
+    /// /// True unless the lists are of different keys.
+    /// fn is_next(current: &RevocationList, next: &RevocationList) -> bool {
+    ///     !current.is_verified() || next.verify_as(current)
+    /// }
+    /// ```
+    pub fn verify_as(&self, earlier: &Self) -> bool {
+        let verify = &mut |signed: &Signed<'_>, spki: &[u8]| signature::verify(signed, spki).is_ok();
+        self.issuer() == earlier.issuer() && earlier.key().is_some_and(|key| self.is_signed_by(key, verify))
     }
 
     /// Returns true if this key of the issuer signed the list.

@@ -38,6 +38,10 @@ impl Proof {
         self.key.get().is_some()
     }
 
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.key.get().map(AsRef::as_ref)
+    }
+
     /// Returns true if the key signed the list. `verify` runs at most once for each key; its result must depend on its
     /// arguments only.
     pub(super) fn is_signed_by(

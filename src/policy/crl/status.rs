@@ -104,9 +104,7 @@ impl Revocation {
         let mut newest: Vec<&RevocationList> = Vec::new();
         for list in lists {
             // Lists are sorted: the newest verified one of a series is before the older ones.
-            let is_replaced = newest.last().is_some_and(|newer| {
-                newer.series() == list.series() && newer.limitation().is_none() && newer.this_update() <= now
-            });
+            let is_replaced = newest.last().is_some_and(|newer| newer.replaces(list, now));
             if !is_replaced && list.is_signed_by(issuer.spki, verify) {
                 newest.push(list);
             }
@@ -138,6 +136,28 @@ impl Revocation {
             Some(reason) => reason,
             None => UnknownReason::Signature,
         })
+    }
+
+    /// Returns true if a verified list contains the number, whichever key of this name signed it: that of an anchor, or of
+    /// an earlier chain. So a caller cannot hide a list by leaving out the certificate of its key.
+    pub(in crate::policy) fn is_listed(
+        &self,
+        issuer: &DistinguishedName,
+        serial: &[u8],
+        now: Timestamp,
+    ) -> bool {
+        let mut newest: Vec<&RevocationList> = Vec::new();
+        for list in self.lists_of(issuer).iter().filter(|list| list.is_verified()) {
+            if !newest.iter().any(|newer| newer.key() == list.key() && newer.replaces(list, now)) {
+                newest.push(list);
+            }
+        }
+        newest.iter().any(|list| !list.scope().only_attributes && list.lists(serial))
+    }
+
+    /// Returns true if a list of this issuer may be verified by a later chain.
+    pub(in crate::policy) fn has_unverified(&self, issuer: &DistinguishedName) -> bool {
+        self.lists_of(issuer).iter().any(|list| !list.is_verified())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Path building (RFC 4158): depth first from the client certificate, issuers by name, the likeliest first.
 
+use std::cell::Cell;
+
 use super::{
     certificate::PathCertificate,
     error::{Failure, PathError, Role},
@@ -25,6 +27,7 @@ pub(super) struct Search<'a> {
     now: Timestamp,
     signatures: usize,
     steps: usize,
+    comparisons: Cell<usize>,
     /// Verified edges: subject, issuer and result.
     verified: Vec<((usize, Issuer), Result<(), SignatureError>)>,
     /// The error to report, and its rank.
@@ -58,8 +61,16 @@ impl<'a> Search<'a> {
         now: Timestamp,
     ) -> Self {
         let (signatures, steps, verified) = (0, 0, Vec::new());
-        let mut search =
-            Self { certificates: vec![leaf], roots, now, signatures, steps, verified, error: None };
+        let mut search = Self {
+            certificates: vec![leaf],
+            roots,
+            now,
+            signatures,
+            steps,
+            comparisons: Cell::new(0),
+            verified,
+            error: None,
+        };
         for (index, der) in sent.take(MAX_DEPTH).enumerate() {
             if search.certificates.iter().any(|known| known.der == der) {
                 continue;
@@ -79,8 +90,9 @@ impl<'a> Search<'a> {
         let leaf = &self.certificates[..1];
         let listed = self.roots.iter().find(|root| leaf.iter().any(|leaf| leaf.der == root.der()));
         if let Some(root) = listed {
-            let path =
-                Path { root, anchor: None, certificates: &leaf.iter().collect::<Vec<_>>(), signers: &[] };
+            let certificates: Vec<_> = leaf.iter().collect();
+            let comparisons = &self.comparisons;
+            let path = Path { root, anchor: None, certificates: &certificates, signers: &[], comparisons };
             match path.validate(self.now) {
                 Ok(valid) => return Ok(valid),
                 Err(error) => self.note(Rank::Complete, error),
@@ -151,7 +163,13 @@ impl<'a> Search<'a> {
                 })
                 .collect();
             let certificates: Vec<_> = path.iter().rev().map(|index| &self.certificates[*index]).collect();
-            let path = Path { root, anchor: Some(&anchor), certificates: &certificates, signers: &signers };
+            let path = Path {
+                root,
+                anchor: Some(&anchor),
+                certificates: &certificates,
+                signers: &signers,
+                comparisons: &self.comparisons,
+            };
             let validated = path.validate(self.now);
             match validated {
                 Ok(valid) => return Some(valid),

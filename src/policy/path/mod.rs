@@ -2,7 +2,7 @@
 //!
 //! Pure: certificates, roots and the time determine the result. Certificates are read as DER; extensions that are not
 //! supported are ignored unless critical. Bounded: 16 certificates per path, 32 signatures and 256 steps per verdict, 256
-//! policies and mappings per certificate, and 100,000 comparisons of names with constraints per path.
+//! policies and mappings per certificate, and 100,000 comparisons of names with constraints per verdict.
 
 mod build;
 mod certificate;

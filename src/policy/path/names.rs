@@ -1,5 +1,7 @@
 //! Name constraints (RFC 5280, sections 4.2.1.10 and 6.1.3 (b), (c)).
 
+use std::cell::Cell;
+
 use super::{
     certificate::PathCertificate,
     error::Failure,
@@ -7,17 +9,22 @@ use super::{
 };
 use crate::certificate::DistinguishedName;
 
-/// Comparisons of a name with a subtree per path. Typical paths need a few.
+/// Comparisons of a name with a subtree per verdict. Typical paths need a few.
 const MAX_COMPARISONS: usize = 100_000;
 
 /// The name constraints of the CAs above a certificate.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ConstrainedNames<'p> {
     constraints: Vec<&'p NameConstraints<'p>>,
-    comparisons: usize,
+    /// Those of all paths.
+    comparisons: &'p Cell<usize>,
 }
 
 impl<'p> ConstrainedNames<'p> {
+    pub(super) fn new(comparisons: &'p Cell<usize>) -> Self {
+        Self { constraints: Vec::new(), comparisons }
+    }
+
     /// 6.1.4 (g). Permitted subtrees intersect and excluded ones unite: each extension is checked on its own.
     pub(super) fn push(&mut self, constraints: Option<&'p NameConstraints<'p>>) {
         self.constraints.extend(constraints);
@@ -56,8 +63,10 @@ impl<'p> ConstrainedNames<'p> {
 
     fn check_name(&mut self, name: &GeneralName<'_>) -> Result<(), Failure> {
         for constraints in &self.constraints {
-            self.comparisons += constraints.permitted.len() + constraints.excluded.len();
-            if self.comparisons > MAX_COMPARISONS {
+            let more = constraints.permitted.len() + constraints.excluded.len();
+            let comparisons = self.comparisons.get().saturating_add(more);
+            self.comparisons.set(comparisons);
+            if comparisons > MAX_COMPARISONS {
                 return Err(Failure::Limit("its name constraints need too many comparisons"));
             }
             let mut is_permitted = None;
@@ -174,8 +183,14 @@ fn mailbox(text: &str) -> Option<(&str, &str)> {
 
 /// A host, or with a leading period the hosts of a domain. The URI must have a fully qualified domain name.
 fn uri(name: &str, base: &str) -> Option<bool> {
-    let (_, rest) = name.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
+    let (scheme, rest) = name.split_once(':')?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let authority = rest.strip_prefix("//")?.split(['/', '?', '#']).next()?;
+    // Other parsers end the host at a backslash.
+    if !is_scheme || !authority.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return None;
+    }
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.split_once(':').map_or(host, |(host, _)| host);
     // An IPv4 address; an IPv6 address in brackets is not a host either.

@@ -21,6 +21,9 @@ pub(super) struct CrlSigner<'p> {
     pub(super) issuer: &'p PathCertificate<'p>,
 }
 
+/// Seconds after which a status is determined again while a list of the issuer is not verified.
+const RETRY_AFTER: i64 = 60;
+
 impl Path<'_> {
     /// Returns the time at which a status ends. A listed client certificate has no issuer, and no status.
     pub(super) fn check_revocation(&self, now: Timestamp) -> Result<Timestamp, PathError> {
@@ -40,13 +43,17 @@ impl Path<'_> {
                 }
                 Status::Unknown(_) => {}
             }
+            // A key that another chain brings may verify it, and the list revoke the certificate.
+            if revocation.has_unverified(&certificate.issuer) {
+                until = until.min(now.plus(RETRY_AFTER));
+            }
             above.push(certificate);
         }
         Ok(until)
     }
 
     /// The status by the lists that a key of the issuer signed: the one that signed the certificate, one of the same name
-    /// above it, or one for lists only.
+    /// above it, or one for lists only. Revoked by any of them is revoked.
     fn status(
         &self,
         revocation: &Revocation,
@@ -55,23 +62,36 @@ impl Path<'_> {
         now: Timestamp,
     ) -> Status {
         let issuers = above.iter().rev().copied().filter(|issuer| issuer.subject == certificate.issuer);
-        let signers = self.signers.iter().filter(|signer| {
-            signer.certificate.subject == certificate.issuer
-                && match status_by(revocation, signer.certificate, signer.issuer, now) {
-                    Status::Good { .. } => true,
-                    Status::Unknown(_) => revocation.mode() == RevocationMode::Soft,
-                    Status::Revoked => false,
-                }
+        let issuers = issuers.map(|issuer| (issuer, Timestamp::MAX));
+        let signers = self.signers.iter().filter_map(|signer| {
+            // A CA does not decide about itself and those above it.
+            let is_above = above.iter().any(|ca| std::ptr::eq(*ca, signer.issuer));
+            if !is_above || signer.certificate.subject != certificate.issuer {
+                return None;
+            }
+            let until = match status_by(revocation, signer.certificate, signer.issuer, now) {
+                Status::Good { until } => until,
+                Status::Unknown(_) if revocation.mode() == RevocationMode::Soft => Timestamp::MAX,
+                Status::Unknown(_) | Status::Revoked => return None,
+            };
+            Some((signer.certificate, until.min(signer.certificate.validity.not_after)))
         });
-        let mut unknown: Option<UnknownReason> = None;
-        for issuer in issuers.chain(signers.map(|signer| signer.certificate)) {
+        let (mut good, mut unknown): (Option<Timestamp>, Option<UnknownReason>) = (None, None);
+        for (issuer, end) in issuers.chain(signers) {
             match status_by(revocation, certificate, issuer, now) {
+                Status::Revoked => return Status::Revoked,
+                Status::Good { until } => good = good.max(Some(until.min(end))),
                 Status::Unknown(UnknownReason::Signature | UnknownReason::KeyUsage) if unknown.is_some() => {}
                 Status::Unknown(reason) => unknown = Some(reason),
-                known => return known,
             }
         }
-        Status::Unknown(unknown.unwrap_or(UnknownReason::NoList))
+        if revocation.is_listed(&certificate.issuer, certificate.serial, now) {
+            return Status::Revoked;
+        }
+        match good {
+            Some(until) => Status::Good { until },
+            None => Status::Unknown(unknown.unwrap_or(UnknownReason::NoList)),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Validation of one path (RFC 5280, section 6.1). Signatures and name chaining are checked while it is built.
 
+use std::cell::Cell;
+
 use super::{
     certificate::{PathCertificate, Version},
     error::{Failure, PathError, Role},
@@ -28,6 +30,8 @@ pub(super) struct Path<'p> {
     pub(super) certificates: &'p [&'p PathCertificate<'p>],
     /// Certificates for lists of CAs in the path.
     pub(super) signers: &'p [CrlSigner<'p>],
+    /// Comparisons of names with constraints, of all paths.
+    pub(super) comparisons: &'p Cell<usize>,
 }
 
 impl Path<'_> {
@@ -36,7 +40,7 @@ impl Path<'_> {
         let length = self.certificates.len();
         let mut until = Timestamp::MAX;
         // 6.1.2.
-        let mut names = ConstrainedNames::default();
+        let mut names = ConstrainedNames::new(self.comparisons);
         let mut policies = Policies::new(requirements, length);
         let mut max_path_length = length;
         if let Some(anchor) = self.anchor {

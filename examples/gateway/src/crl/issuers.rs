@@ -40,8 +40,18 @@ impl Issuers {
                 return Err(format!("CRL of {name}: its signature is not by the key of this CA"));
             }
         }
-        let needed: Vec<_> = old.iter().flat_map(|old| self.needed(old, now)).cloned().collect();
-        RevocationList::check_replacement(&needed, &new).map_err(|error| error.to_string())?;
+        let needed = old.iter().flat_map(|old| self.needed(old, now));
+        // Anyone can write a list that no key has signed: such a one of a CA is not needed.
+        let needed: Vec<_> =
+            needed.filter(|old| old.is_verified() || !self.names.contains(old.issuer())).cloned().collect();
+        let verified = || needed.iter().filter(|old| old.is_verified());
+        // Nor does it replace one that is verified: each issuer's are compared with those that the same key signed.
+        let is_offered = |list: &&RevocationList| {
+            let mut earlier = verified().filter(|old| old.issuer() == list.issuer()).peekable();
+            list.is_verified() || earlier.peek().is_none() || earlier.any(|old| list.verify_as(old))
+        };
+        let offered: Vec<_> = new.iter().filter(is_offered).cloned().collect();
+        RevocationList::check_replacement(&needed, &offered).map_err(|error| error.to_string())?;
         Ok(Lists { lists: new, digest, authorities: self.names.clone() })
     }
 
@@ -87,7 +97,7 @@ mod tests {
             crl_number: number.into(),
             issuing_distribution_point: None,
             revoked_certs: Vec::new(),
-            key_identifier_method: KeyIdMethod::Sha256,
+            key_identifier_method: KeyIdMethod::PreSpecified(vec![1]),
         };
         let der = params.signed_by(&ca.issuer).unwrap().der().to_vec();
         RevocationList::read(der).unwrap().remove(0)
@@ -108,6 +118,18 @@ mod tests {
         let cases = [
             ("newer", vec![list(&root, 5, 2030)], vec![list(&root, 6, 2030)], ""),
             ("older", vec![list(&root, 5, 2030)], vec![list(&root, 4, 2030)], "its number falls"),
+            (
+                "older, with a forged one that is newer",
+                vec![list(&root, 5, 2030)],
+                vec![list(&root, 4, 2030), list(&forger, 6, 2030)],
+                "its number falls",
+            ),
+            (
+                "without a forged one",
+                vec![list(&root, 5, 2030), list(&forger, 9, 2030)],
+                vec![list(&root, 6, 2030)],
+                "",
+            ),
             ("forged", vec![], vec![list(&forger, 6, 2030)], "not by the key"),
             ("of a former key too", vec![], vec![list(&forger, 6, 2030), list(&root, 7, 2030)], ""),
             ("without the CA's", vec![list(&root, 5, 2030)], vec![list(&intermediate, 6, 2030)], "missing"),

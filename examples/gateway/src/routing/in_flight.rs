@@ -1,6 +1,12 @@
 //! Requests in flight, judged again by the current snapshot.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Uri, header};
@@ -19,7 +25,7 @@ use super::{
 use crate::{config::OnRevoked, log};
 
 /// The parts of a request that decide about its admission, and its route.
-struct InFlight {
+pub(super) struct InFlight {
     snapshot: Arc<ArcSwap<RoutingSnapshot>>,
     /// With the normalized path.
     uri: Uri,
@@ -30,6 +36,8 @@ struct InFlight {
     on_revoked: OnRevoked,
     /// True if the route judged the certificate.
     was_judged: bool,
+    /// True once the request was rejected: its response is not cut.
+    is_rejected: AtomicBool,
 }
 
 /// Judges a request of this route again until it ends, and cuts it once its caller would not be admitted.
@@ -39,8 +47,8 @@ pub(super) fn judge_again(
     snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
     route: &Route,
     request: &Request<CallerBody>,
-) {
-    let in_flight = InFlight {
+) -> Arc<InFlight> {
+    let in_flight = Arc::new(InFlight {
         snapshot: snapshot.clone(),
         uri: request.uri().clone(),
         host: request.headers().get(header::HOST).cloned(),
@@ -48,12 +56,23 @@ pub(super) fn judge_again(
         facts: route.facts.clone(),
         on_revoked: route.on_revoked,
         was_judged: route.policy.judges_certificates(),
-    };
-    recheck(request.extensions(), move |presented| in_flight.is_admitted(presented));
+        is_rejected: AtomicBool::new(false),
+    });
+    let judged = in_flight.clone();
+    recheck(request.extensions(), move |presented| judged.is_admitted(presented));
+    in_flight
 }
 
 impl InFlight {
+    /// Records that the gateway or a layer responded in place of the upstream.
+    pub(super) fn reject(&self) {
+        self.is_rejected.store(true, Ordering::Relaxed);
+    }
+
     fn is_admitted(&self, presented: &Presented) -> bool {
+        if self.is_rejected.load(Ordering::Relaxed) {
+            return true;
+        }
         match self.judge(&self.snapshot.load(), presented) {
             Ok(()) => true,
             Err(reason) => {

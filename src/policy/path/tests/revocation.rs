@@ -126,3 +126,89 @@ fn list_is_signed_by_another_key_of_the_same_ca() {
     let lists = [list("root", "root", SAME), list("issuing", "issuing", revoked)];
     assert_eq!(verdicts(&lists, &[leaf, old, issuing]), [ChainVerdict::Revoked; 2], "self-issued");
 }
+
+#[test]
+fn revoked_by_any_key_of_the_issuer_is_revoked() {
+    let leaf = numbered(Forge::new("orders").by("issuing")).der();
+    let issuing = Forge::ca("issuing").by("root").der();
+    let signer = Forge::new("issuing").with_key("lists").by("root").key_usage(0x02).der();
+    let lists = [
+        list("root", "root", SAME),
+        list("issuing", "issuing", SAME),
+        list("issuing", "lists", |crl| crl.revoke(&[7])),
+    ];
+    assert_eq!(verdicts(&lists, &[leaf, issuing, signer]), [ChainVerdict::Revoked; 2]);
+}
+
+#[test]
+fn ca_does_not_certify_the_signer_of_lists_about_itself() {
+    let leaf = numbered(Forge::new("orders").by("issuing")).der();
+    let issuing = Forge { serial: vec![9], ..numbered(Forge::ca("issuing").by("root")) }.der();
+    let signer = numbered(Forge::new("root").with_key("forged").by("issuing").key_usage(0x02)).der();
+    let overdue = |crl: Crl| crl.between("251201000000Z", "251231000000Z");
+    let lists =
+        [list("root", "root", overdue), list("root", "forged", SAME), list("issuing", "issuing", SAME)];
+    let unknown = [ChainVerdict::Trusted, ChainVerdict::RevocationUnknown];
+    assert_eq!(verdicts(&lists, &[leaf.clone(), issuing.clone()]), unknown, "without the signer");
+    assert_eq!(verdicts(&lists, &[leaf, issuing, signer]), unknown, "with the signer");
+}
+
+#[test]
+fn list_of_another_root_of_the_same_name_revokes() {
+    let leaf = numbered(Forge::new("orders").by("root")).der();
+    let lists = [list("root", "root2", |crl| crl.revoke(&[7]))];
+    let revocation = Revocation::new(RevocationMode::Soft, lists.to_vec());
+    let mut roots = [Forge::ca("root"), Forge::ca("root").with_key("root2").signed_with("root2")]
+        .map(|forge| Root::read(&numbered(forge).der()).unwrap());
+    roots.iter_mut().for_each(|root| root.set_revocation(revocation.clone()));
+    assert_eq!(revocation.unverified(), 0);
+    let certificate = Certificate::from_der(&leaf).unwrap();
+    let error = super::super::verify(&certificate, std::iter::empty(), &roots, NOW.plus(60)).unwrap_err();
+    assert_eq!(error.verdict(), ChainVerdict::Revoked);
+}
+
+#[test]
+fn status_ends_with_the_certificate_of_the_signer_of_its_list() {
+    let leaf = numbered(Forge::new("orders").by("issuing")).der();
+    let issuing = numbered(Forge::ca("issuing").by("root").key_usage(0x04)).der();
+    let signer = Forge {
+        not_after: NOON + 1_000,
+        ..numbered(Forge::new("issuing").with_key("lists").by("root").key_usage(0x02))
+    }
+    .der();
+    let lists = [list("root", "root", SAME), list("issuing", "lists", SAME)];
+    let mut root = Root::read(&numbered(Forge::ca("root")).der()).unwrap();
+    root.set_revocation(Revocation::new(RevocationMode::Strict, lists.to_vec()));
+    let certificate = Certificate::from_der(&leaf).unwrap();
+    let until =
+        super::super::verify(&certificate, [&issuing[..], &signer[..]].into_iter(), &[root], NOW.plus(60))
+            .unwrap()
+            .until;
+    assert_eq!(until.as_unix(), NOON + 1_000);
+}
+
+#[test]
+fn uri_without_authority_is_in_no_permitted_subtree() {
+    let ca = Forge::ca("issuing").by("root").constraints(&[(0x86, b"example.com")], &[]).der();
+    for uri in ["urn:evil://example.com/", "spiffe:evil/x://example.com", "https://evil.com\\@example.com/"] {
+        let leaf = Forge::new("orders").by("issuing").names(&[(0x86, uri.as_bytes())]).der();
+        let certificate = Certificate::from_der(&leaf).unwrap();
+        let root = Root::read(&Forge::ca("root").der()).unwrap();
+        let path = super::super::verify(&certificate, [&ca[..]].into_iter(), &[root], NOW.plus(60));
+        assert_eq!(path.unwrap_err().verdict(), ChainVerdict::NameConstraint, "{uri}");
+    }
+}
+
+#[test]
+fn newer_list_with_a_lower_number_revokes() {
+    let leaf = numbered(Forge::new("orders").by("root")).der();
+    let lists = [
+        RevocationList::read(
+            Crl::numbered(&name("root"), 100).between("251201000000Z", "251231000000Z").sign(&key("root")),
+        )
+        .unwrap()
+        .remove(0),
+        list("root", "root", |crl| crl.revoke(&[7])),
+    ];
+    assert_eq!(verdicts(&lists, &[leaf]), [ChainVerdict::Revoked; 2]);
+}

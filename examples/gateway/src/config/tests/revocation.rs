@@ -77,7 +77,7 @@ fn invalid_trust_keys_are_reported_with_their_line_and_remedy() {
             "revocation = \"soft\"\ncrl_url = \"https://ca\"\ncrl_max_size = \"1B\"",
             6,
             "crl_max_size",
-            "too small",
+            "is smaller than 1KiB",
         ),
         (
             "revocation = \"soft\"\ncrl_url = \"https://ca\"\ncrl_identity = \"fetchr\"",
