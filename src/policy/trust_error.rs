@@ -2,7 +2,8 @@ use std::fmt;
 
 use crate::keys::pem::PemError;
 
-/// Error of [`TrustAnchors::from_pem`] and [`TrustAnchors::from_der`].
+/// Error of [`TrustAnchors::from_pem`](super::TrustAnchors::from_pem) and
+/// [`TrustAnchors::from_der`](super::TrustAnchors::from_der).
 ///
 /// ```
 /// use tower_mtls::policy::{TrustAnchors, TrustError};
