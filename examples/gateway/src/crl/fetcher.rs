@@ -147,6 +147,6 @@ impl Downloads {
 
 /// A random number from 0 to 1.
 fn jitter() -> f64 {
-    // Without random numbers there is no jitter.
+    // No jitter without random numbers.
     getrandom::u32().map_or(0.0, |random| f64::from(random) / f64::from(u32::MAX))
 }

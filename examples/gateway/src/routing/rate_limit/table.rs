@@ -90,7 +90,7 @@ impl Shards {
         Some(self.shards.get(index)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the state of a key. None: it has none, and there is no room for it.
+    /// Replaces the state of a key. None: the state is new, and the table is full.
     fn measure_and_replace<T, F, E>(&self, key: u64, decide: F) -> Option<Result<T, E>>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
