@@ -306,10 +306,12 @@ impl Activity {
     fn expire_responses(&self, now: Instant, timeouts: Timeouts) -> Option<Expiry> {
         let mut open = Vec::new();
         self.responses().retain(|response| response.upgrade().map(|response| open.push(response)).is_some());
+        // Before the cuts: another thread can end a cut response at once.
+        let is_unread = self.is_unread();
         let cuts: Vec<Cut> = open.iter().filter_map(|response| response.expire(now)).collect();
         let first = cuts.iter().min_by_key(|cut| cut.at)?;
         let served_at = self.start + Duration::from_micros(self.served_at.load(Ordering::Relaxed));
-        if served_at <= first.since && self.is_unread() {
+        if served_at <= first.since && is_unread {
             return Some(Expiry::Close(kind_of(first.lapse)));
         }
         // A reset response is gone by the next check; the others cannot be reset.

@@ -210,6 +210,19 @@ impl Expire for UnreadResponse {
     }
 }
 
+/// Unread response that ends as soon as it is cut.
+struct EndsWhenCut(Mutex<Option<Arc<UnreadResponse>>>);
+
+impl Expire for EndsWhenCut {
+    fn expire(&self, now: Instant) -> Option<Cut> {
+        let mut response = lock(&self.0);
+        let cut = response.as_ref()?.expire(now)?;
+        response.as_ref()?.in_flight.unread_ends();
+        *response = None;
+        Some(cut)
+    }
+}
+
 /// Returns the step and its time in seconds, between checks rounded down.
 async fn expiry(activity: &Activity, timeouts: Timeouts, start: Instant) -> (Expiry, u64) {
     (activity.timed_out(timeouts).await, start.elapsed().as_secs())
@@ -233,6 +246,19 @@ async fn connection_closes_once_all_its_responses_are_cut() {
     let (expiry, _responses) = tokio::join!(activity.timed_out(timeouts()), responses);
     assert_eq!(expiry, close(TimeoutKind::Unread));
     assert!((64..=66).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_closes_as_unread_if_its_response_ends_as_soon_as_it_is_cut() {
+    let activity = new_activity();
+    let response = UnreadResponse::stalled(&activity);
+    // Not registered as such.
+    activity.responses().clear();
+    let ends: Arc<dyn Expire> = Arc::new(EndsWhenCut(Mutex::new(Some(response))));
+    activity.responses().push(Arc::downgrade(&ends));
+    let (expiry, at) = expiry(&activity, timeouts(), Instant::now()).await;
+    assert_eq!(expiry, close(TimeoutKind::Unread));
+    assert!((30..=31).contains(&at), "{at}");
 }
 
 #[tokio::test(start_paused = true)]
