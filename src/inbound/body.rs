@@ -21,7 +21,6 @@ pin_project! {
     /// let service = RequireCertificate::new(inner, Policy::builder().allow_unanchored().build()?);
     /// // No acceptor captured the client's certificate.
     /// let response: Response<ResponseBody<Full<bytes::Bytes>>> = service.oneshot(Request::new(())).await?;
-    /// assert!(!response.body().is_from_service());
     /// let body = response.into_body().collect().await?.to_bytes();
     /// assert_eq!(body, r#"{"type":"about:blank","title":"Internal server error","status":500}"#);
     /// # Ok(())
@@ -44,11 +43,6 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    /// Returns true if the inner service responded, false if the layer responded in its place.
-    pub fn is_from_service(&self) -> bool {
-        matches!(self.kind, Kind::Inner { .. })
-    }
-
     pub(crate) fn inner(body: B) -> Self {
         Self { kind: Kind::Inner { body } }
     }

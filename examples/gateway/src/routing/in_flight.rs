@@ -2,14 +2,13 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
+    task::{Context, Poll},
 };
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Uri, header};
+use tower::{Layer, Service};
 use tower_mtls::{
     certificate::{Clock, Presented, SystemClock},
     proxy::NormalizedPath,
@@ -36,19 +35,17 @@ pub(super) struct InFlight {
     on_revoked: OnRevoked,
     /// True if the route judged the certificate.
     was_judged: bool,
-    /// True once the request was rejected: its response is not cut.
-    is_rejected: AtomicBool,
 }
 
-/// Judges a request of this route again until it ends, and cuts it once its caller would not be admitted.
+/// Prepares a request of this route for [`JudgedAgain`].
 ///
 /// The snapshot of its begin is not kept, only the current one.
-pub(super) fn judge_again(
+pub(super) fn prepare(
     snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
     route: &Route,
-    request: &Request<CallerBody>,
-) -> Arc<InFlight> {
-    let in_flight = Arc::new(InFlight {
+    request: &mut Request<CallerBody>,
+) {
+    let in_flight = InFlight {
         snapshot: snapshot.clone(),
         uri: request.uri().clone(),
         host: request.headers().get(header::HOST).cloned(),
@@ -56,31 +53,53 @@ pub(super) fn judge_again(
         facts: route.facts.clone(),
         on_revoked: route.on_revoked,
         was_judged: route.policy.judges_certificates(),
-        is_rejected: AtomicBool::new(false),
-    });
-    let judged = in_flight.clone();
-    recheck(request.extensions(), move |presented| judged.is_admitted(presented));
-    in_flight
+    };
+    request.extensions_mut().insert(Arc::new(in_flight));
+}
+
+/// Layer of [`JudgedAgain`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JudgeAgainLayer;
+
+impl<S> Layer<S> for JudgeAgainLayer {
+    type Service = JudgedAgain<S>;
+
+    fn layer(&self, inner: S) -> JudgedAgain<S> {
+        JudgedAgain(inner)
+    }
+}
+
+/// Service that judges requests again until they end, and cuts them once their caller would not be admitted. Must be inside
+/// the layers that reject requests, so that no rejection is cut.
+#[derive(Debug, Clone)]
+pub(crate) struct JudgedAgain<S>(S);
+
+impl<S: Service<Request<CallerBody>>> Service<Request<CallerBody>> for JudgedAgain<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<CallerBody>) -> Self::Future {
+        if let Some(in_flight) = request.extensions_mut().remove::<Arc<InFlight>>() {
+            recheck(request.extensions(), move |presented| in_flight.is_admitted(presented));
+        }
+        self.0.call(request)
+    }
 }
 
 impl InFlight {
-    /// Records that the gateway or a layer responded in place of the upstream.
-    pub(super) fn reject(&self) {
-        self.is_rejected.store(true, Ordering::Relaxed);
-    }
-
     fn is_admitted(&self, presented: &Presented) -> bool {
-        if self.is_rejected.load(Ordering::Relaxed) {
-            return true;
-        }
-        match self.judge(&self.snapshot.load(), presented) {
-            Ok(()) => true,
-            Err(reason) => {
+        let judged = self.judge(&self.snapshot.load(), presented);
+        judged
+            .inspect_err(|reason| {
                 self.report(reason, presented);
                 metrics::cut(reason);
-                false
-            }
-        }
+            })
+            .is_ok()
     }
 
     /// Judges the request as one that begins now. The error is the reason for its end.

@@ -10,6 +10,7 @@ use tower_mtls::{
 };
 
 use super::{
+    in_flight::{JudgeAgainLayer, JudgedAgain},
     policy::RoutePolicy,
     rate_limit::{RateLimited, RateLimits},
     unverified::{Unverified, UnverifiedLayer},
@@ -19,7 +20,8 @@ use crate::edge::{Bounded, Bounds, LimitedBody, SizeLimits, SizeLimitsLayer};
 /// HTTP client shared by all routes.
 pub(crate) type Client = MtlsClient<ProxyBody<LimitedBody<CallerBody>>>;
 
-type ToUpstream = Bounded<SizeLimits<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>>;
+type ToUpstream =
+    JudgedAgain<Bounded<SizeLimits<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>>>;
 
 /// The layers of a route, by the kind of its policy.
 #[derive(Debug, Clone)]
@@ -46,23 +48,24 @@ pub(crate) struct RouteLayers {
 }
 
 impl RouteLayers {
-    /// Builds the service of the route with this host and path. Requests in flight are judged again by the current snapshot,
-    /// not by these layers. A request passes, in this order:
+    /// Builds the service of the route with this host and path. A request passes, in this order:
     ///
     /// 1. the rate limits by address;
     /// 2. the policy, which authorizes the caller;
     /// 3. the counter of certificates that were admitted without verification;
     /// 4. the other rate limits;
     /// 5. the choices of a policy document: identity and upstream;
-    /// 6. the timeouts and the concurrency limit of the route;
-    /// 7. the maximum sizes of the route;
-    /// 8. the reverse proxy: path and headers of the upstream request;
-    /// 9. retries of idempotent requests;
-    /// 10. the client identity, and the client.
+    /// 6. its registration as in flight: it is judged again by the current snapshot, not by these layers;
+    /// 7. the timeouts and the concurrency limit of the route;
+    /// 8. the maximum sizes of the route;
+    /// 9. the reverse proxy: path and headers of the upstream request;
+    /// 10. retries of idempotent requests;
+    /// 11. the client identity, and the client.
     pub(crate) fn service(self, policy: &RoutePolicy, host: Option<&str>, path: &str) -> RouteService {
         let Self { is_shadow, forwarding, rate_limits, bounds, proxy, identity, client } = self;
         let sizes = SizeLimitsLayer::new(&bounds.limits);
         let to_upstream = ServiceBuilder::new()
+            .layer(JudgeAgainLayer)
             .layer(bounds)
             .layer(sizes)
             .layer(proxy)

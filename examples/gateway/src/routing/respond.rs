@@ -16,7 +16,7 @@ use super::{
     error_response::{RoutingError, forward_error_response, to_grpc},
     exchange::{Exchange, ExchangeBody, RequestFields},
     identity_selector::SelectorValue,
-    in_flight::{self, InFlight},
+    in_flight,
     layers::RouteService,
     metrics,
     route::RouteFacts,
@@ -38,7 +38,7 @@ pub(crate) async fn respond(
     let (is_head, is_grpc) = (request.method() == Method::HEAD, is_grpc(&request));
     let fields = RequestFields::of(&request);
     let route = route(current, &mut request);
-    let (facts, service, in_flight) = match route {
+    let (facts, service) = match route {
         Ok(route) => route,
         Err(error) => {
             if error != RoutingError::CertificateNotTrusted {
@@ -57,30 +57,20 @@ pub(crate) async fn respond(
     };
     let selector_value = facts.identity_selector.as_ref().map(|by| by.prepare(&mut request));
     let mut exchange = Exchange::begin(facts, fields);
-    let mut is_rejected = false;
     let result = match service {
         RouteService::Rules(service) => {
             let result = service.oneshot(request).await;
-            result.map(|response| {
-                is_rejected = !response.body().is_from_service();
-                response.map(Either::Left).map(Either::Left)
-            })
+            result.map(|response| response.map(Either::Left).map(Either::Left))
         }
         RouteService::Document(service) => {
             let result = service.oneshot(request).await;
-            result.map(|response| {
-                is_rejected = !response.body().is_from_service();
-                response.map(Either::Left).map(Either::Left)
-            })
+            result.map(|response| response.map(Either::Left).map(Either::Left))
         }
         RouteService::Open(service) => {
             let result = service.oneshot(request).await;
             result.map(|response| response.map(Either::Right).map(Either::Left))
         }
     };
-    if is_rejected || result.is_err() {
-        in_flight.reject();
-    }
     let (mut error_code, mut is_disconnected) = (None, false);
     let mut response = result.unwrap_or_else(|error| {
         let code = error.code();
@@ -119,15 +109,15 @@ pub(crate) async fn respond(
 fn route(
     current: &Arc<ArcSwap<RoutingSnapshot>>,
     request: &mut Request<CallerBody>,
-) -> Result<(Arc<RouteFacts>, RouteService, Arc<InFlight>), RoutingError> {
+) -> Result<(Arc<RouteFacts>, RouteService), RoutingError> {
     let snapshot = current.load();
     if let Err(kind) = snapshot.file.handshake_rule.judge(request.extensions()) {
         log_untrusted(kind, request);
         return Err(RoutingError::CertificateNotTrusted);
     }
     let route = snapshot.route(request)?;
-    let in_flight = in_flight::judge_again(current, route, request);
-    Ok((route.facts.clone(), route.service.clone(), in_flight))
+    in_flight::prepare(current, route, request);
+    Ok((route.facts.clone(), route.service.clone()))
 }
 
 #[cold]

@@ -56,6 +56,7 @@ pub(super) async fn survive(world: &World, table: &[Row], listener: Listener, pr
         }
     }
     assert!(failed.is_empty(), "{listener:?} {protocol:?}:\n{}", failed.join("\n"));
+    assert_eq!(world.running.count(0, "request in flight cut"), 0, "a rejection is not judged again");
 }
 
 impl Row {
@@ -70,7 +71,14 @@ impl Row {
         let (effects, calls) = (effects?, calls?);
         let timed_out = self.timed_out(world).await - timed_out;
         if !self.timeout.is_empty() && timed_out != self.connections as f64 {
-            return Err(format!("{timed_out} connections closed by the timeout {}", self.timeout));
+            let text = metrics(&world.demo, world.running.management_port()).await;
+            let all =
+                text.lines().filter(|line| line.starts_with("gateway_caller_connections_timed_out_total"));
+            let all = all.collect::<Vec<_>>().join(", ");
+            return Err(format!(
+                "{timed_out} connections closed by the timeout {} ({effects}): {all}",
+                self.timeout
+            ));
         }
         let deadline = Instant::now() + TOLERANCE;
         loop {
