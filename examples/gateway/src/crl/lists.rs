@@ -27,13 +27,23 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// The number of entries of the file or response.
+    pub(super) fn entries(&self) -> usize {
+        self.parts().0.iter().map(RevocationList::len).sum()
+    }
+
+    /// The current lists, and the earlier ones.
+    fn parts(&self) -> (&[RevocationList], &[RevocationList]) {
+        self.lists.split_at(self.lists.len().saturating_sub(self.kept))
+    }
+
     /// The first undecided lists of each issuer. `digest` is that of the contents that replace these.
     pub(super) fn first(
         &self,
         is_undecided: impl Fn(&&RevocationList) -> bool,
         digest: [u8; 32],
     ) -> Vec<RevocationList> {
-        let (current, kept) = self.lists.split_at(self.lists.len().saturating_sub(self.kept));
+        let (current, kept) = self.parts();
         let current = if digest == self.digest { &[] } else { current };
         let kept: Vec<_> = kept.iter().filter(&is_undecided).collect();
         let is_first = |list: &&RevocationList| !kept.iter().any(|kept| kept.issuer() == list.issuer());

@@ -317,9 +317,8 @@ fn keys_that_signed_no_list_are_tried_within_the_limit_of_signatures() {
     let lists = lists(&scopes);
     let error = verify_with_lists(RevocationMode::Soft, &lists, &chain).unwrap_err();
     assert_eq!(error.verdict(), ChainVerdict::Limit, "four lists: {error}");
-    // Keys that were tried are not tried again.
-    let tries = (0..4).map(|_| verify_with_lists(RevocationMode::Soft, &lists, &chain).is_ok());
-    assert!(tries.last().unwrap());
+    let is_accepted = (0..4).any(|_| verify_with_lists(RevocationMode::Soft, &lists, &chain).is_ok());
+    assert!(is_accepted, "keys that were tried are not tried again");
 }
 
 #[test]
