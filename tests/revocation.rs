@@ -147,6 +147,7 @@ fn large_list_takes_little_memory_and_no_longer_than_openssl() {
             "{form}: {entries} entries, {size} bytes; openssl {expected:?}, read {read:?}, verified {verified:?}, \
              look-up {look_up:?}; resident {resident}, unverified {unverified}, peak {peak} bytes"
         );
+        assert!(unverified <= 40 * MB, "{form}: {unverified} bytes resident before the verification");
         assert!(resident <= 40 * MB, "{form}: {resident} bytes resident");
         assert!(peak <= size + 45 * MB, "{form}: {peak} bytes at the peak");
         if is_long {

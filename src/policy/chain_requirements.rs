@@ -101,15 +101,15 @@ impl ChainRequirements {
         Self { is_any_policy_inhibited: is_inhibited, ..self }
     }
 
-    /// Minimum length of the RSA keys of a chain, the root's included, in bits. Default: 2048. Smaller values are raised
-    /// to 2048, the minimum of the crypto providers.
+    /// Minimum length of the RSA keys of a chain, the root's included, and of those that sign its revocation lists, in bits.
+    /// Default: 2048. Smaller values are raised to 2048, the minimum of the crypto providers.
     #[must_use]
     pub fn minimum_rsa_bits(self, bits: usize) -> Self {
         Self { minimum_rsa_bits: bits.max(2_048), ..self }
     }
 
-    /// Accepts certificates that are signed with these algorithms only. A root's own signature does not count. Default:
-    /// all.
+    /// Accepts certificates that are signed with these algorithms only. A root's own signature does not count. Revocation
+    /// lists that are signed with others revoke, but do not show that a certificate is good. Default: all.
     #[must_use]
     pub fn signature_algorithms(self, algorithms: impl IntoIterator<Item = SignatureAlgorithm>) -> Self {
         Self { signature_algorithms: Some(algorithms.into_iter().collect()), ..self }

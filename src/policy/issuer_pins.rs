@@ -13,12 +13,14 @@ use crate::{
 /// Thumbprints of allowed issuers of client certificates.
 ///
 /// A certificate that the client only sends proves nothing: its key must verify the signature, so each candidate is
-/// verified as the only root of a chain without intermediates.
+/// verified as the root of a chain without intermediates.
 #[derive(Debug)]
 pub(super) struct IssuerPins {
     pins: ThumbprintSet,
-    /// Further candidates, which clients do not send.
-    roots: Option<TrustAnchors>,
+    /// Pinned roots, which clients do not send.
+    roots: Vec<Root>,
+    /// Roots of the set, one for all with the same requirements and revocation lists. These apply to issuers that are sent.
+    conditions: Vec<Root>,
     generation: Generation,
 }
 
@@ -33,7 +35,16 @@ impl IssuerPins {
         thumbprints: impl IntoIterator<Item = Thumbprint>,
         roots: Option<TrustAnchors>,
     ) -> Self {
-        Self { pins: thumbprints.into_iter().collect(), roots, generation: Generation::next() }
+        let pins: ThumbprintSet = thumbprints.into_iter().collect();
+        let all = roots.as_ref().map(TrustAnchors::roots).unwrap_or_default();
+        let mut conditions: Vec<Root> = Vec::new();
+        for root in all {
+            if !conditions.iter().any(|known| known.is_judged_as(root)) {
+                conditions.push(root.clone());
+            }
+        }
+        let roots = all.iter().filter(|root| is_pinned(&pins, root.der())).cloned().collect();
+        Self { pins, roots, conditions, generation: Generation::next() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -59,26 +70,34 @@ impl IssuerPins {
     }
 
     fn signed_until(&self, certificate: &Certificate, now: Timestamp) -> Option<Timestamp> {
-        let sent = certificate.chain().map(|der| (der, false));
-        let roots = self.roots.as_ref().map(TrustAnchors::roots).unwrap_or_default();
-        let roots = roots.iter().map(|root| (root.der(), root.allow_expired));
-        let is_listed = |(der, _): &(&[u8], bool)| {
-            self.pins.contains(Thumbprint::sha256_of(der)) || self.pins.contains(Thumbprint::sha1_of(der))
-        };
-        let mut candidates: Vec<_> = sent.chain(roots).filter(is_listed).collect();
-        // A client may send the same certificate several times.
-        candidates.sort_unstable();
-        candidates.dedup();
+        let until = |roots: &[Root]| Some(path::verify_issued_by(roots, certificate, now).ok()?.until);
         // A certificate that another one issued did not sign itself.
         let is_self_issued = certificate.subject() == certificate.issuer();
-        candidates.retain(|(der, _)| is_self_issued || *der != certificate.der());
-        candidates.into_iter().find_map(|(der, allow_expired)| {
-            let mut root = Root::read(der).ok()?;
-            root.allow_expired = allow_expired;
-            let valid = path::verify(certificate, std::iter::empty(), &[root], now).ok()?;
-            Some(valid.until)
+        let may_sign = |der: &[u8]| is_self_issued || der != certificate.der();
+        let roots: Vec<_> = self.roots.iter().filter(|root| may_sign(root.der())).cloned().collect();
+        // A client may send the same certificate several times. A root is judged as such.
+        let mut sent: Vec<_> = certificate
+            .chain()
+            .filter(|der| may_sign(der) && is_pinned(&self.pins, der))
+            .filter(|der| !self.roots.iter().any(|root| root.der() == *der))
+            .collect();
+        sent.sort_unstable();
+        sent.dedup();
+        until(&roots).or_else(|| {
+            sent.into_iter().find_map(|der| {
+                let issuer = Root::read(der).ok()?;
+                if self.conditions.is_empty() {
+                    return until(&[issuer]);
+                }
+                let all = self.conditions.iter().map(|root| until(&[issuer.clone().judged_as(root)]));
+                all.collect::<Option<Vec<_>>>()?.into_iter().min()
+            })
         })
     }
+}
+
+fn is_pinned(pins: &ThumbprintSet, der: &[u8]) -> bool {
+    pins.contains(Thumbprint::sha256_of(der)) || pins.contains(Thumbprint::sha1_of(der))
 }
 
 fn result<'r>(verdict: u8) -> RuleResult<'r> {

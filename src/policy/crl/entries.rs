@@ -4,41 +4,54 @@ use super::{
     super::path::der::{self, INTEGER, Reader, SEQUENCE},
     extensions::each_extension,
     point_name::{PointName, read_general_names},
-    serials::{MAX_SERIAL, SerialCounts, Serials, is_minimal},
-    time,
+    serials::{MAX_SERIAL, SerialCounts, Serials, is_minimal, minimal},
 };
 use crate::certificate::DistinguishedName;
 
 const REASON_CODE: &[u8] = &[0x55, 0x1d, 21];
 const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 29];
 
-/// Indexed entries.
+/// Facts of the entries of a list.
 pub(super) struct Entries {
     pub(super) count: usize,
-    /// The revoked certificates of the list's own issuer.
-    pub(super) serials: Serials,
     /// Dotted OID of a critical extension that is not supported.
     pub(super) unsupported: Option<String>,
     /// True if entries name the issuer of their certificates.
     pub(super) is_indirect: bool,
+    /// Of the revoked certificates of the list's own issuer.
+    counts: SerialCounts,
 }
 
-/// Reads entries twice: the first pass checks and counts, so that the index has its final size from the beginning.
-pub(super) fn read(
-    content: &[u8],
-    issuer: &DistinguishedName,
-    has_version_2: bool,
-) -> Result<Entries, String> {
-    let mut counts = SerialCounts::default();
-    let mut walk =
-        Walk { issuer, has_version_2, count: 0, is_own: true, is_indirect: false, unsupported: None };
-    walk.each(content, |serial| counts.add(serial))?;
-    let Walk { count, is_indirect, unsupported, .. } = walk;
-    let mut serials = Serials::with_counts(&counts);
-    let mut walk = Walk { issuer, has_version_2, count: 0, is_own: true, is_indirect, unsupported: None };
-    walk.each(content, |serial| serials.push(serial))?;
-    serials.sort();
-    Ok(Entries { count, serials, unsupported, is_indirect })
+impl Entries {
+    /// Checks and counts entries.
+    pub(super) fn read(
+        content: &[u8],
+        issuer: &DistinguishedName,
+        has_version_2: bool,
+    ) -> Result<Self, String> {
+        let mut counts = SerialCounts::default();
+        let mut walk = Walk { has_version_2, ..Walk::new(issuer) };
+        walk.each(content, |serial| counts.add(serial))?;
+        let Walk { count, is_indirect, unsupported, .. } = walk;
+        Ok(Self { count, unsupported, is_indirect, counts })
+    }
+
+    /// Indexes the revoked certificates of the list's own issuer. `content` has been [read](Self::read).
+    pub(super) fn index(&self, content: &[u8], issuer: &DistinguishedName) -> Serials {
+        let mut serials = Serials::with_counts(&self.counts);
+        // No error: the same entries were valid.
+        let _ = Walk::new(issuer).each(content, |serial| serials.push(serial));
+        serials.sort();
+        serials
+    }
+}
+
+/// Returns true if an entry revokes the issuer's certificate with this serial number. `content` has been
+/// [read](Entries::read).
+pub(super) fn contains(content: &[u8], issuer: &DistinguishedName, serial: &[u8]) -> bool {
+    let (serial, mut is_found) = (minimal(serial), false);
+    let _ = Walk::new(issuer).each(content, |listed| is_found |= listed == serial);
+    is_found
 }
 
 struct Walk<'a> {
@@ -51,7 +64,11 @@ struct Walk<'a> {
     unsupported: Option<String>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(issuer: &'a DistinguishedName) -> Self {
+        Self { issuer, has_version_2: true, count: 0, is_own: true, is_indirect: false, unsupported: None }
+    }
+
     /// Visits the serial numbers of revoked certificates of the list's own issuer.
     fn each(&mut self, content: &[u8], mut visit: impl FnMut(&[u8])) -> Result<(), String> {
         let mut reader = Reader::new(content);
@@ -65,7 +82,7 @@ impl Walk<'_> {
                     format!("the serial number of entry {} has more than {MAX_SERIAL} bytes", self.count);
                 return Err(problem);
             }
-            entry.element().filter(time::has_time_form).ok_or_else(malformed)?;
+            entry.element().filter(der::has_time_form).ok_or_else(malformed)?;
             let is_revoked = if entry.is_empty() {
                 true
             } else {

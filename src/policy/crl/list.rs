@@ -7,16 +7,18 @@ use super::{
     proof::Proof,
     read,
     scope::Scope,
-    serials::Serials,
 };
-use crate::certificate::{DistinguishedName, SerialNumber, Timestamp};
+use crate::{
+    certificate::{DistinguishedName, SerialNumber, Timestamp},
+    policy::SignatureAlgorithm,
+};
 
 /// A certificate revocation list (CRL): parsed and indexed once, cheap to clone.
 ///
-/// Takes 8, 16, 20 or 32 bytes for an entry, depending on the length of its serial number. The encoding is kept until the
-/// signature is verified, which [`TrustAnchors::with_revocation`](crate::TrustAnchors::with_revocation) does for the lists
-/// of its roots, and the first valid chain for those of an intermediate. Clones share the result. Until then the list is
-/// not used.
+/// Takes 8, 16, 20 or 32 bytes for an entry, depending on the length of its serial number. Until the signature is verified,
+/// the list is not used, and its encoding is kept in place of the index. The signatures of lists of roots are verified by
+/// [`TrustAnchors::with_revocation`](crate::TrustAnchors::with_revocation), those of an intermediate's with the first valid
+/// chain. Clones share the result.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -61,8 +63,9 @@ pub(super) struct Inner {
     pub(super) scope: Scope,
     pub(super) is_delta: bool,
     pub(super) limitation: Option<RevocationListLimitation>,
+    /// None if it is not supported, so that no key verifies the signature.
+    pub(super) algorithm: Option<SignatureAlgorithm>,
     pub(super) entries: usize,
-    pub(super) serials: Serials,
     pub(super) proof: Proof,
 }
 
@@ -146,6 +149,8 @@ impl RevocationList {
 
     /// Returns true if an entry revokes the issuer's certificate with this serial number. Entries of a delta CRL that end a
     /// revocation do not count, nor do those of an indirect CRL that are about certificates of another issuer.
+    ///
+    /// Takes less than a microsecond for a verified list. An unverified one has no index, so that all its entries are read.
     pub fn contains(&self, serial: &SerialNumber) -> bool {
         self.lists(serial.as_bytes())
     }
@@ -162,7 +167,11 @@ impl RevocationList {
 
     /// As [`contains`](Self::contains), by the content bytes of the INTEGER.
     pub(super) fn lists(&self, serial: &[u8]) -> bool {
-        self.0.serials.contains(serial)
+        self.0.proof.lists(&self.0.issuer, serial)
+    }
+
+    pub(super) fn algorithm(&self) -> Option<SignatureAlgorithm> {
+        self.0.algorithm
     }
 
     pub(super) fn scope(&self) -> &Scope {
@@ -215,7 +224,7 @@ impl RevocationList {
         spki: &[u8],
         verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> bool,
     ) -> bool {
-        self.0.proof.is_signed_by(spki, verify)
+        self.0.proof.is_signed_by(&self.0.issuer, spki, verify)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Certificate revocation lists (RFC 5280, sections 5 and 6.3).
 //!
-//! A list is parsed and indexed once; its signature is verified once, with the key of the first issuer that a valid chain
-//! or the trust anchors bring. Until then it is not used, and its encoding is kept.
+//! A list is parsed once; its signature is verified once, with the key of the first issuer that a valid chain or the trust
+//! anchors bring. Then it is indexed. Until then it is not used, and its encoding is kept.
 
 mod entries;
 mod error;
@@ -18,7 +18,6 @@ mod serials;
 mod status;
 #[cfg(test)]
 pub(in crate::policy) mod tests;
-mod time;
 
 pub(in crate::policy) use self::status::{Issuer, Status, Subject, UnknownReason};
 pub use self::{

@@ -3,14 +3,16 @@
 use std::{borrow::Cow, ops::Range};
 
 use super::{
-    super::path::der::{BIT_STRING, GENERALIZED_TIME, INTEGER, Reader, SEQUENCE, UTC_TIME},
-    entries,
+    super::path::{
+        der::{self, BIT_STRING, GENERALIZED_TIME, INTEGER, Reader, SEQUENCE, UTC_TIME},
+        signature,
+    },
+    entries::Entries,
     error::RevocationListError,
     extensions::ListExtensions,
     limitation::RevocationListLimitation,
     list::{Inner, RevocationList},
     proof::{Proof, Unverified},
-    time,
 };
 use crate::{certificate::DistinguishedName, keys::pem};
 
@@ -104,16 +106,16 @@ fn read_list(der: Vec<u8>) -> Result<Inner, String> {
     if issuer.is_empty() {
         return Err("its issuer is empty".into());
     }
-    let this_update = fields.element().and_then(|element| time::read(&element));
+    let this_update = fields.element().and_then(|element| der::time(&element));
     let this_update = this_update.ok_or("its thisUpdate is malformed")?;
     let has_next = matches!(fields.rest().first(), Some(&(UTC_TIME | GENERALIZED_TIME)));
     let next_update = if has_next {
-        let next = fields.element().and_then(|element| time::read(&element));
+        let next = fields.element().and_then(|element| der::time(&element));
         Some(next.ok_or("its nextUpdate is malformed")?)
     } else {
         None
     };
-    let entries = fields.optional(SEQUENCE).ok_or("its entries are malformed")?.unwrap_or_default();
+    let revoked = fields.optional(SEQUENCE).ok_or("its entries are malformed")?.unwrap_or_default();
     let extensions = match fields.optional(0xa0).ok_or("its extensions are malformed")? {
         None => ListExtensions::none(),
         Some(_) if !has_version_2 => return Err("it has extensions, but version 1".into()),
@@ -125,16 +127,19 @@ fn read_list(der: Vec<u8>) -> Result<Inner, String> {
         }
     };
     fields.end().ok_or("its body has an unknown field")?;
-    let entries = entries::read(entries, &issuer, has_version_2)?;
+    let entries = Entries::read(revoked, &issuer, has_version_2)?;
 
-    let mut limitation = extensions.limitation(entries.unsupported);
+    let mut limitation = extensions.limitation(entries.unsupported.clone());
     if limitation.is_none() && entries.is_indirect {
         limitation = Some(RevocationListLimitation::Indirect);
     }
     if limitation.is_none() && next_update.is_none() {
         limitation = Some(RevocationListLimitation::NoNextUpdate);
     }
+    let supported = signature::algorithm(algorithm.encoding).ok();
+    let revoked = if revoked.is_empty() { 0..0 } else { at(revoked) };
     let (message, algorithm, signature) = (at(tbs.encoding), at(algorithm.encoding), at(signature));
+    let other_keys = Vec::new();
     let ListExtensions { number, key_id, scope, is_delta, .. } = extensions;
     Ok(Inner {
         issuer,
@@ -145,8 +150,8 @@ fn read_list(der: Vec<u8>) -> Result<Inner, String> {
         scope,
         is_delta,
         limitation,
+        algorithm: supported,
         entries: entries.count,
-        serials: entries.serials,
-        proof: Proof::new(Unverified { der, message, algorithm, signature, other_keys: Vec::new() }),
+        proof: Proof::new(Unverified { der, message, algorithm, signature, revoked, entries, other_keys }),
     })
 }

@@ -79,6 +79,11 @@ impl Revocation {
         Self(Arc::new(Inner { mode, lists, by_issuer }))
     }
 
+    /// Returns true for clones of one value.
+    pub(in crate::policy) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The treatment of an unknown status.
     pub fn mode(&self) -> RevocationMode {
         self.0.mode
@@ -94,7 +99,7 @@ impl Revocation {
         self.0.lists.iter().filter(|list| !list.is_verified()).count()
     }
 
-    /// Verifies the lists of this issuer now instead of with the first chain, so that their encodings are dropped.
+    /// Verifies and indexes the lists of this issuer now instead of with the first chain.
     /// `verify` as in [`status`](Self::status).
     pub(in crate::policy) fn verify_lists_of(
         &self,

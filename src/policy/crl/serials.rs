@@ -116,7 +116,8 @@ pub(super) fn is_minimal(content: &[u8]) -> bool {
     !content.is_empty() && minimal(content).len() == content.len()
 }
 
-fn minimal(mut content: &[u8]) -> &[u8] {
+/// The content without bytes that only repeat the sign.
+pub(super) fn minimal(mut content: &[u8]) -> &[u8] {
     while let [sign @ (0 | 0xff), next, ..] = content
         && (*sign == 0xff) == (next & 0x80 != 0)
     {

@@ -9,7 +9,10 @@ use super::{
     revocation::Revocation,
     scope::{Points, Reasons},
 };
-use crate::certificate::{DistinguishedName, Timestamp};
+use crate::{
+    certificate::{DistinguishedName, Timestamp},
+    policy::SignatureAlgorithm,
+};
 
 /// The certificate whose status is determined.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +34,8 @@ pub(in crate::policy) struct Issuer<'a> {
     pub(in crate::policy) spki: &'a [u8],
     /// True if keyUsage is absent or includes cRLSign.
     pub(in crate::policy) may_sign_crls: bool,
+    /// Accepted algorithms of lists; None accepts all. A list that is signed with another one only revokes.
+    pub(in crate::policy) signature_algorithms: Option<&'a [SignatureAlgorithm]>,
 }
 
 /// Revocation status of a certificate.
@@ -53,6 +58,8 @@ pub(in crate::policy) enum UnknownReason {
     KeyUsage,
     /// No list of the issuer is signed by this key.
     Signature,
+    /// The list is signed with this algorithm, which is not accepted.
+    SignatureAlgorithm(SignatureAlgorithm),
     /// The list is issued in the future.
     NotYetValid(Timestamp),
     /// The list is overdue since this time.
@@ -72,6 +79,12 @@ impl fmt::Display for UnknownReason {
             Self::NoList => "no CRL of its issuer is configured",
             Self::KeyUsage => "the key usage of its issuer lacks cRLSign",
             Self::Signature => "no CRL of its issuer is signed by the issuer's key",
+            Self::SignatureAlgorithm(algorithm) => {
+                return write!(
+                    f,
+                    "the CRL of its issuer is signed with {algorithm}, which is not among signature_algorithms"
+                );
+            }
             Self::NotYetValid(time) => return write!(f, "the CRL of its issuer is not valid before {time}"),
             Self::Overdue(time) => return write!(f, "the CRL of its issuer is overdue since {time}"),
             Self::Scope => "the CRLs of its issuer are for other certificates or distribution points",
@@ -86,7 +99,7 @@ impl Revocation {
     /// The status of a certificate by the lists that this issuer's key signed.
     ///
     /// Call it for valid paths only: `verify` runs once for each list and key, and its result is kept, so it must depend on
-    /// its arguments only. A large list takes time: about 30 ms for 40 MB.
+    /// its arguments only. A list of 1,000,000 entries takes about 0.2 s.
     pub(in crate::policy) fn status(
         &self,
         subject: &Subject<'_>,
@@ -121,7 +134,7 @@ impl Revocation {
         newest.sort_by_key(|list| Reverse(list.next_update()));
         let (mut covered, mut problem) = (Reasons::NONE, None);
         for list in newest {
-            match coverage(list, subject, &points, now) {
+            match coverage(list, subject, issuer, &points, now) {
                 Ok((reasons, until)) => {
                     covered = covered.or(reasons);
                     if covered == Reasons::ALL {
@@ -165,11 +178,16 @@ impl Revocation {
 fn coverage(
     list: &RevocationList,
     subject: &Subject<'_>,
+    issuer: &Issuer<'_>,
     points: &Points,
     now: Timestamp,
 ) -> Result<(Reasons, Timestamp), UnknownReason> {
     if let Some(limitation) = list.limitation() {
         return Err(UnknownReason::Limitation(limitation.clone()));
+    }
+    let accepted = issuer.signature_algorithms;
+    if let Some(algorithm) = list.algorithm().filter(|used| accepted.is_some_and(|all| !all.contains(used))) {
+        return Err(UnknownReason::SignatureAlgorithm(algorithm));
     }
     let reasons = list.scope().coverage(subject.is_ca, points);
     if reasons == Reasons::NONE {

@@ -8,14 +8,15 @@ use super::{
     revocation::CrlSigner,
     root::Root,
     signature::{self, SignatureError},
-    validate::{Path, ValidPath},
+    validate::{self, Path, ValidPath},
 };
-use crate::certificate::Timestamp;
+use crate::{certificate::Timestamp, policy::ChainRequirements};
 
 /// Certificates of a path without its root.
-const MAX_DEPTH: usize = 16;
-/// Verified signatures per verdict. Typical paths need two or three.
-const MAX_SIGNATURES: usize = 32;
+pub(super) const MAX_DEPTH: usize = 16;
+/// Verified signatures per verdict. Typical paths need two or three. Those of revocation lists are verified in addition, and
+/// count if they are wrong.
+pub(super) const MAX_SIGNATURES: usize = 32;
 /// Visited certificates per verdict: signatures that were already verified are not verified again.
 const MAX_STEPS: usize = 256;
 
@@ -25,7 +26,8 @@ pub(super) struct Search<'a> {
     certificates: Vec<PathCertificate<'a>>,
     roots: &'a [Root],
     now: Timestamp,
-    signatures: usize,
+    max_depth: usize,
+    signatures: Cell<usize>,
     steps: usize,
     comparisons: Cell<usize>,
     /// Verified edges: subject, issuer and result.
@@ -59,16 +61,17 @@ impl<'a> Search<'a> {
         sent: impl Iterator<Item = &'a [u8]>,
         roots: &'a [Root],
         now: Timestamp,
+        max_depth: usize,
     ) -> Self {
-        let (signatures, steps, verified) = (0, 0, Vec::new());
         let mut search = Self {
             certificates: vec![leaf],
             roots,
             now,
-            signatures,
-            steps,
+            max_depth,
+            signatures: Cell::new(0),
+            steps: 0,
             comparisons: Cell::new(0),
-            verified,
+            verified: Vec::new(),
             error: None,
         };
         for (index, der) in sent.take(MAX_DEPTH).enumerate() {
@@ -91,8 +94,9 @@ impl<'a> Search<'a> {
         let listed = self.roots.iter().find(|root| leaf.iter().any(|leaf| leaf.der == root.der()));
         if let Some(root) = listed {
             let certificates: Vec<_> = leaf.iter().collect();
-            let comparisons = &self.comparisons;
-            let path = Path { root, anchor: None, certificates: &certificates, signers: &[], comparisons };
+            let (signatures, comparisons) = (&self.signatures, &self.comparisons);
+            let (anchor, signers) = (None, [].as_slice());
+            let path = Path { root, anchor, certificates: &certificates, signers, signatures, comparisons };
             match path.validate(self.now) {
                 Ok(valid) => return Ok(valid),
                 Err(error) => self.note(Rank::Complete, error),
@@ -116,7 +120,7 @@ impl<'a> Search<'a> {
             return Some(valid);
         }
         let mut has_issuer = false;
-        if path.len() < MAX_DEPTH {
+        if path.len() < self.max_depth {
             for issuer in self.issuers(path, last) {
                 if self.is_signed(last, Issuer::Certificate(issuer)) {
                     has_issuer = true;
@@ -148,7 +152,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let signers = match root.revocation {
-                Some(_) => self.crl_signers(path, (Issuer::Root(index), &anchor)),
+                Some(_) => self.crl_signers(path, (Issuer::Root(index), &anchor), &root.requirements),
                 None => Vec::new(),
             };
             let of = |issuer| match issuer {
@@ -168,6 +172,7 @@ impl<'a> Search<'a> {
                 anchor: Some(&anchor),
                 certificates: &certificates,
                 signers: &signers,
+                signatures: &self.signatures,
                 comparisons: &self.comparisons,
             };
             let validated = path.validate(self.now);
@@ -179,18 +184,19 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// Certificates sent along that are for lists of a CA in the path, and are issued by one, with their issuers.
+    /// Certificates sent along that are for lists of a CA in the path, and are issued by one, with their issuers. Each meets
+    /// the requirements for certificates of the path.
     fn crl_signers(
         &mut self,
         path: &[usize],
         (root, anchor): (Issuer, &PathCertificate<'_>),
+        requirements: &ChainRequirements,
     ) -> Vec<(usize, Issuer)> {
         let mut signers = Vec::new();
         for index in 1..self.certificates.len() {
             let signer = &self.certificates[index];
             let is_usable = signer.extensions.key_usage.is_some_and(|usage| usage.crl_sign())
-                && signer.extensions.unsupported_critical.is_none()
-                && signer.validity.contains(self.now);
+                && validate::check(signer, requirements, self.now).is_ok();
             let cas = path.iter().skip(1).map(|ca| (Issuer::Certificate(*ca), &self.certificates[*ca]));
             let mut cas: Vec<_> = cas.chain([(root, anchor)]).collect();
             if path.contains(&index) || !is_usable || !cas.iter().any(|(_, ca)| ca.subject == signer.subject)
@@ -244,7 +250,7 @@ impl<'a> Search<'a> {
         if self.is_exhausted(subject) {
             return false;
         }
-        self.signatures += 1;
+        self.signatures.set(self.signatures.get() + 1);
         let result = signature::verify(&self.certificates[subject].signed, spki);
         let is_signed = result.is_ok();
         if let Err(error) = &result {
@@ -255,11 +261,9 @@ impl<'a> Search<'a> {
     }
 
     fn is_exhausted(&mut self, at: usize) -> bool {
-        let is_exhausted = self.signatures == MAX_SIGNATURES || self.steps == MAX_STEPS;
+        let is_exhausted = self.signatures.get() >= MAX_SIGNATURES || self.steps == MAX_STEPS;
         if is_exhausted {
-            let failure =
-                Failure::Limit("the search for its issuers takes too many steps; send fewer certificates");
-            self.note(Rank::Limit, self.error_at(at, failure));
+            self.note(Rank::Limit, self.error_at(at, Failure::TOO_MANY_STEPS));
         }
         is_exhausted
     }

@@ -6,7 +6,7 @@ use super::{
     key::Key,
     signature::Signed,
 };
-use crate::certificate::{DistinguishedName, Timestamp, Validity};
+use crate::certificate::{DistinguishedName, Validity};
 
 /// The fields of a certificate that validation needs.
 #[derive(Debug)]
@@ -104,35 +104,9 @@ fn name(fields: &mut Reader<'_>) -> Option<DistinguishedName> {
 
 fn validity(fields: &mut Reader<'_>) -> Option<Validity> {
     let mut times = fields.sequence()?;
-    let (not_before, not_after) = (time(&mut times)?, time(&mut times)?);
+    let (not_before, not_after) = (der::time(&times.element()?)?, der::time(&times.element()?)?);
     times.end()?;
     Some(Validity { not_before, not_after })
-}
-
-/// UTCTime or GeneralizedTime with seconds, in UTC and without fractions (RFC 5280, section 4.1.2.5).
-fn time(times: &mut Reader<'_>) -> Option<Timestamp> {
-    let element = times.element()?;
-    let digits = element.content.strip_suffix(b"Z")?;
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number =
-        |digits: &[u8]| digits.iter().fold(0_u16, |number, digit| number * 10 + u16::from(digit - b'0'));
-    let (year, rest) = match (element.tag, digits.len()) {
-        (der::UTC_TIME, 12) => {
-            let (year, rest) = digits.split_at(2);
-            let year = number(year);
-            (if year < 50 { 2_000 + year } else { 1_900 + year }, rest)
-        }
-        (der::GENERALIZED_TIME, 14) => (number(&digits[..4]), &digits[4..]),
-        _ => return None,
-    };
-    let mut parts = rest.chunks_exact(2).map(|part| number(part) as u8);
-    let mut part = || parts.next();
-    let month = time::Month::try_from(part()?).ok()?;
-    let date = time::Date::from_calendar_date(i32::from(year), month, part()?).ok()?;
-    let time = time::Time::from_hms(part()?, part()?, part()?).ok()?;
-    Some(Timestamp::from_unix(time::PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp()))
 }
 
 /// Unique identifiers are skipped; extensions are those of version 3 only.
@@ -148,32 +122,4 @@ fn extensions<'a>(fields: &mut Reader<'a>, version: Version) -> Result<Extension
         return Extensions::read(der::sequence(explicit).ok_or(Malformed("its extensions"))?);
     }
     Ok(Extensions::default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_in_utc_with_seconds() {
-        for (tag, text, expected) in [
-            (der::UTC_TIME, "260101000000Z", Some(1_767_225_600)),
-            (der::UTC_TIME, "491231235959Z", Some(2_524_607_999)),
-            (der::UTC_TIME, "500101000000Z", Some(-631_152_000)),
-            (der::GENERALIZED_TIME, "20260101000000Z", Some(1_767_225_600)),
-            (der::GENERALIZED_TIME, "99991231235959Z", Some(253_402_300_799)),
-            (der::UTC_TIME, "2601010000Z", None),
-            (der::UTC_TIME, "260101000000+0100", None),
-            (der::UTC_TIME, "260230000000Z", None),
-            (der::UTC_TIME, "260101240000Z", None),
-            (der::UTC_TIME, "20260101000000Z", None),
-            (der::GENERALIZED_TIME, "20260101000000.5Z", None),
-            (der::GENERALIZED_TIME, "2026-101000000Z", None),
-            (der::OCTET_STRING, "260101000000Z", None),
-        ] {
-            let encoding = [&[tag, text.len() as u8], text.as_bytes()].concat();
-            let read = time(&mut Reader::new(&encoding)).map(Timestamp::as_unix);
-            assert_eq!(read, expected, "{text}");
-        }
-    }
 }

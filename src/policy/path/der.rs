@@ -1,6 +1,6 @@
 //! DER (X.690, section 10): definite, minimal lengths and tags of one byte.
 
-use crate::certificate::is_oid;
+use crate::certificate::{Timestamp, is_oid};
 
 pub(in crate::policy) const BOOLEAN: u8 = 0x01;
 pub(in crate::policy) const INTEGER: u8 = 0x02;
@@ -122,9 +122,66 @@ pub(in crate::policy) fn dotted(oid: &[u8]) -> String {
     x509_parser::asn1_rs::Oid::new(oid.into()).to_id_string()
 }
 
+/// Returns true for a UTCTime or GeneralizedTime with seconds, in UTC and without fractions (RFC 5280, sections 4.1.2.5 and
+/// 5.1.2.4).
+pub(in crate::policy) fn has_time_form(element: &Element<'_>) -> bool {
+    let length = match element.tag {
+        UTC_TIME => 12,
+        GENERALIZED_TIME => 14,
+        _ => return false,
+    };
+    match element.content.split_last() {
+        Some((b'Z', digits)) => digits.len() == length && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// The time of an element that [has its form](has_time_form).
+pub(in crate::policy) fn time(element: &Element<'_>) -> Option<Timestamp> {
+    if !has_time_form(element) {
+        return None;
+    }
+    let number = |digits: &[u8]| digits.iter().fold(0, |number, digit| number * 10 + (digit - b'0'));
+    let mut pairs = element.content.chunks_exact(2).map(number);
+    let mut pair = || pairs.next();
+    let year = match (element.tag, i32::from(pair()?)) {
+        (UTC_TIME, year) => year + if year < 50 { 2_000 } else { 1_900 },
+        (_, century) => century * 100 + i32::from(pair()?),
+    };
+    let date = time::Date::from_calendar_date(year, time::Month::try_from(pair()?).ok()?, pair()?).ok()?;
+    let time = time::Time::from_hms(pair()?, pair()?, pair()?).ok()?;
+    Some(Timestamp::from_unix(time::PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_in_utc_with_seconds() {
+        for (tag, text, expected) in [
+            (UTC_TIME, "260101000000Z", Some("2026-01-01T00:00:00Z")),
+            (UTC_TIME, "491231235959Z", Some("2049-12-31T23:59:59Z")),
+            (UTC_TIME, "500101000000Z", Some("1950-01-01T00:00:00Z")),
+            (GENERALIZED_TIME, "20260101000000Z", Some("2026-01-01T00:00:00Z")),
+            (GENERALIZED_TIME, "20501112131415Z", Some("2050-11-12T13:14:15Z")),
+            (GENERALIZED_TIME, "99991231235959Z", Some("9999-12-31T23:59:59Z")),
+            (UTC_TIME, "2601010000Z", None),
+            (UTC_TIME, "260101000000+0100", None),
+            (UTC_TIME, "261301000000Z", None),
+            (UTC_TIME, "260230000000Z", None),
+            (UTC_TIME, "260101240000Z", None),
+            (UTC_TIME, "20260101000000Z", None),
+            (GENERALIZED_TIME, "20260101000000.5Z", None),
+            (GENERALIZED_TIME, "20260101000000", None),
+            (GENERALIZED_TIME, "2026-101000000Z", None),
+            (OCTET_STRING, "260101000000Z", None),
+        ] {
+            let encoding = [&[tag, text.len() as u8], text.as_bytes()].concat();
+            let read = time(&Reader::new(&encoding).element().unwrap()).map(|time| time.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn element_has_a_minimal_definite_length() {

@@ -60,6 +60,11 @@ pub(super) enum Failure {
     Purpose,
 }
 
+impl Failure {
+    pub(super) const TOO_MANY_STEPS: Self =
+        Self::Limit("the search for its issuers takes too many steps; send fewer certificates");
+}
+
 impl PathError {
     /// The verdict on the chain.
     pub(in crate::policy) fn verdict(&self) -> ChainVerdict {

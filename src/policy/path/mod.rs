@@ -2,7 +2,8 @@
 //!
 //! Pure: certificates, roots and the time determine the result. Certificates are read as DER; extensions that are not
 //! supported are ignored unless critical. Bounded: 16 certificates per path, 32 signatures and 256 steps per verdict, 256
-//! policies and mappings per certificate, and 100,000 comparisons of names with constraints per verdict.
+//! policies and mappings per certificate, and 100,000 comparisons of names with constraints per verdict. Signatures of
+//! revocation lists that verify do not count: each does so once.
 
 mod build;
 mod certificate;
@@ -21,7 +22,7 @@ mod tests;
 mod validate;
 
 use self::{
-    build::Search,
+    build::{MAX_DEPTH, Search},
     certificate::PathCertificate,
     error::{Failure, Role},
 };
@@ -35,10 +36,30 @@ pub(super) fn verify<'a>(
     roots: &'a [Root],
     now: Timestamp,
 ) -> Result<ValidPath, PathError> {
+    search(certificate, sent, roots, now, MAX_DEPTH)
+}
+
+/// As [`verify`], without intermediates: the key of a root signed the certificate. Certificates sent along only sign
+/// revocation lists.
+pub(super) fn verify_issued_by<'a>(
+    roots: &'a [Root],
+    certificate: &'a Certificate,
+    now: Timestamp,
+) -> Result<ValidPath, PathError> {
+    search(certificate, certificate.chain(), roots, now, 1)
+}
+
+fn search<'a>(
+    certificate: &'a Certificate,
+    sent: impl Iterator<Item = &'a [u8]>,
+    roots: &'a [Root],
+    now: Timestamp,
+    max_depth: usize,
+) -> Result<ValidPath, PathError> {
     let leaf = PathCertificate::read(certificate.der()).map_err(|malformed| PathError {
         role: Role::Leaf,
         name: certificate.subject().to_string(),
         failure: Failure::Malformed(malformed.0),
     })?;
-    Search::new(leaf, sent, roots, now).run()
+    Search::new(leaf, sent, roots, now, max_depth).run()
 }

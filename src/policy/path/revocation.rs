@@ -1,6 +1,7 @@
 //! Revocation status along a path (RFC 5280, sections 6.1.3 (a) (3) and 6.3.3).
 
 use super::{
+    build::MAX_SIGNATURES,
     certificate::PathCertificate,
     error::{Failure, PathError, Role},
     signature,
@@ -9,7 +10,7 @@ use super::{
 use crate::{
     certificate::Timestamp,
     policy::{
-        Revocation, RevocationMode,
+        ChainRequirements, Revocation, RevocationMode,
         crl::{Issuer, Status, Subject, UnknownReason},
     },
 };
@@ -35,7 +36,11 @@ impl Path<'_> {
         let mut above = vec![anchor];
         for (index, certificate) in self.certificates.iter().enumerate() {
             let role = if index + 1 == self.certificates.len() { Role::Leaf } else { Role::Ca };
-            match self.status(revocation, certificate, &above, now) {
+            let status = self.status(revocation, certificate, &above, now);
+            if self.is_exhausted() {
+                return Err(error(role, certificate, Failure::TOO_MANY_STEPS));
+            }
+            match status {
                 Status::Good { until: end } => until = until.min(end),
                 Status::Revoked => return Err(error(role, certificate, Failure::Revoked)),
                 Status::Unknown(reason) if revocation.mode() == RevocationMode::Strict => {
@@ -69,7 +74,7 @@ impl Path<'_> {
             if !is_above || signer.certificate.subject != certificate.issuer {
                 return None;
             }
-            let until = match status_by(revocation, signer.certificate, signer.issuer, now) {
+            let until = match self.status_by(revocation, signer.certificate, signer.issuer, now) {
                 Status::Good { until } => until,
                 Status::Unknown(_) if revocation.mode() == RevocationMode::Soft => Timestamp::MAX,
                 Status::Unknown(_) | Status::Revoked => return None,
@@ -78,7 +83,7 @@ impl Path<'_> {
         });
         let (mut good, mut unknown): (Option<Timestamp>, Option<UnknownReason>) = (None, None);
         for (issuer, end) in issuers.chain(signers) {
-            match status_by(revocation, certificate, issuer, now) {
+            match self.status_by(revocation, certificate, issuer, now) {
                 Status::Revoked => return Status::Revoked,
                 Status::Good { until } => good = good.max(Some(until.min(end))),
                 Status::Unknown(UnknownReason::Signature | UnknownReason::KeyUsage) if unknown.is_some() => {}
@@ -93,31 +98,44 @@ impl Path<'_> {
             None => Status::Unknown(unknown.unwrap_or(UnknownReason::NoList)),
         }
     }
-}
 
-fn status_by(
-    revocation: &Revocation,
-    certificate: &PathCertificate<'_>,
-    issuer: &PathCertificate<'_>,
-    now: Timestamp,
-) -> Status {
-    let subject = Subject {
-        issuer: &certificate.issuer,
-        serial: certificate.serial,
-        is_ca: certificate.is_ca(),
-        distribution_points: certificate.extensions.crl_distribution_points,
-    };
-    revocation.status(&subject, &issuer.as_crl_issuer(), now, &mut |signed, spki| {
-        signature::verify(signed, spki).is_ok()
-    })
+    fn status_by(
+        &self,
+        revocation: &Revocation,
+        certificate: &PathCertificate<'_>,
+        issuer: &PathCertificate<'_>,
+        now: Timestamp,
+    ) -> Status {
+        if self.is_exhausted() {
+            return Status::Unknown(UnknownReason::Signature);
+        }
+        let subject = Subject {
+            issuer: &certificate.issuer,
+            serial: certificate.serial,
+            is_ca: certificate.is_ca(),
+            distribution_points: certificate.extensions.crl_distribution_points,
+        };
+        let issuer = issuer.as_crl_issuer(&self.root.requirements);
+        revocation.status(&subject, &issuer, now, &mut |signed, spki| {
+            let is_signed = signature::verify(signed, spki).is_ok();
+            // A list is verified once; any number of keys may fail to.
+            self.signatures.set(self.signatures.get() + usize::from(!is_signed));
+            is_signed
+        })
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.signatures.get() > MAX_SIGNATURES
+    }
 }
 
 impl PathCertificate<'_> {
-    pub(super) fn as_crl_issuer(&self) -> Issuer<'_> {
+    pub(super) fn as_crl_issuer<'a>(&'a self, requirements: &'a ChainRequirements) -> Issuer<'a> {
         Issuer {
             name: &self.subject,
             spki: self.spki,
             may_sign_crls: self.extensions.key_usage.is_none_or(|usage| usage.crl_sign()),
+            signature_algorithms: requirements.signature_algorithms.as_deref(),
         }
     }
 }

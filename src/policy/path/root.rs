@@ -51,11 +51,25 @@ impl Root {
     /// Sets the revocation lists of chains to this root. The root's key verifies those that it signed.
     pub(in crate::policy) fn set_revocation(&mut self, revocation: Revocation) {
         if let Ok(read) = PathCertificate::read(&self.der) {
-            revocation.verify_lists_of(&read.as_crl_issuer(), &mut |signed, spki| {
-                signature::verify(signed, spki).is_ok()
-            });
+            let issuer = read.as_crl_issuer(&self.requirements);
+            revocation.verify_lists_of(&issuer, &mut |signed, spki| signature::verify(signed, spki).is_ok());
         }
         self.revocation = Some(revocation);
+    }
+
+    /// Applies the requirements and the revocation lists of another root.
+    pub(in crate::policy) fn judged_as(self, other: &Self) -> Self {
+        let (requirements, revocation) = (other.requirements.clone(), other.revocation.clone());
+        Self { requirements, revocation, ..self }
+    }
+
+    /// Returns true if the requirements and the revocation lists of another root are the same.
+    pub(in crate::policy) fn is_judged_as(&self, other: &Self) -> bool {
+        self.requirements == other.requirements
+            && match (&self.revocation, &other.revocation) {
+                (Some(own), Some(other)) => own.is_same(other),
+                (own, other) => own.is_none() && other.is_none(),
+            }
     }
 
     pub(super) fn is_ca(&self) -> bool {

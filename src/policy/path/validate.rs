@@ -30,6 +30,8 @@ pub(super) struct Path<'p> {
     pub(super) certificates: &'p [&'p PathCertificate<'p>],
     /// Certificates for lists of CAs in the path.
     pub(super) signers: &'p [CrlSigner<'p>],
+    /// Signatures that were verified, of all paths.
+    pub(super) signatures: &'p Cell<usize>,
     /// Comparisons of names with constraints, of all paths.
     pub(super) comparisons: &'p Cell<usize>,
 }
@@ -61,6 +63,7 @@ impl Path<'_> {
             let failed = |failure| error(role, certificate, failure);
             // 6.1.3.
             check(certificate, requirements, now).map_err(failed)?;
+            check_purpose(certificate).map_err(failed)?;
             until = until.min(certificate.validity.not_after);
             if is_last || !certificate.is_self_issued() {
                 names.check(certificate).map_err(failed)?;
@@ -117,8 +120,8 @@ fn within_validity(certificate: &PathCertificate<'_>, now: Timestamp) -> Result<
     Ok(())
 }
 
-/// 6.1.3 (a) (1), (2): the algorithm and the key; the validity period.
-fn check(
+/// 6.1.3 (a) (1), (2): the algorithm and the key; the validity period. 6.1.4 (o), 6.1.5 (f): critical extensions.
+pub(super) fn check(
     certificate: &PathCertificate<'_>,
     requirements: &ChainRequirements,
     now: Timestamp,
@@ -131,8 +134,7 @@ fn check(
     }
     check_key(certificate, requirements)?;
     within_validity(certificate, now)?;
-    check_critical(certificate)?;
-    check_purpose(certificate)
+    check_critical(certificate)
 }
 
 fn check_key(certificate: &PathCertificate<'_>, requirements: &ChainRequirements) -> Result<(), Failure> {
@@ -158,7 +160,6 @@ fn check_ca(certificate: &PathCertificate<'_>, max_path_length: &mut usize) -> R
     if certificate.may_sign() { Ok(()) } else { Err(Failure::CaKeyUsage) }
 }
 
-/// 6.1.4 (o), 6.1.5 (f).
 fn check_critical(certificate: &PathCertificate<'_>) -> Result<(), Failure> {
     match certificate.extensions.unsupported_critical {
         Some(oid) => Err(Failure::CriticalExtension(super::der::dotted(oid))),

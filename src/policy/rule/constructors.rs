@@ -300,7 +300,8 @@ impl Rule {
     }
 
     /// As [`issuer_thumbprint`](Self::issuer_thumbprint); the issuer can also be one of these roots, which clients do not
-    /// send.
+    /// send. The requirements and revocation lists of the roots apply, those of all roots to an issuer that is not one of
+    /// them.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

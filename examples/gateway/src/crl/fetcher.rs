@@ -13,7 +13,6 @@ use tokio::{
 use tower_mtls::{
     MtlsClient,
     certificate::{Clock, SystemClock},
-    policy::RevocationList,
 };
 
 use super::{
@@ -132,7 +131,7 @@ impl Downloads {
 
     fn publish(&self, new: Lists) {
         let (trust, url) = (&self.source.trust, &self.source.url);
-        let entries: usize = new.lists.iter().map(RevocationList::len).sum();
+        let entries = new.entries();
         let next_update = new.next_update().map(tracing::field::display);
         tracing::info!(trust, %url, entries, next_update, "crl downloaded");
         self.lists.replace(self.source.id, new);

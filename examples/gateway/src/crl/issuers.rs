@@ -17,7 +17,7 @@ pub(crate) struct Issuers {
 
 impl Issuers {
     /// Accepts lists that replace `old`, the last valid ones of the same source. `digest` is that of the file or
-    /// response.
+    /// response. Lists of an intermediate that no key has verified yet stay in use beside those that replace them.
     ///
     /// # Errors
     ///
@@ -40,10 +40,14 @@ impl Issuers {
                 return Err(format!("CRL of {name}: its signature is not by the key of this CA"));
             }
         }
+        // Anyone can write a list that no key has signed: it does not count if its issuer has another one.
+        let has_verified = |issuer: &DistinguishedName| {
+            let mut all = old.iter().flat_map(|old| &old.lists);
+            self.names.contains(issuer) || all.any(|list| list.is_verified() && list.issuer() == issuer)
+        };
         let needed = old.iter().flat_map(|old| self.needed(old, now));
-        // Anyone can write a list that no key has signed: such a one of a CA is not needed.
         let needed: Vec<_> =
-            needed.filter(|old| old.is_verified() || !self.names.contains(old.issuer())).cloned().collect();
+            needed.filter(|old| old.is_verified() || !has_verified(old.issuer())).cloned().collect();
         let verified = || needed.iter().filter(|old| old.is_verified());
         // Nor does it replace one that is verified: each issuer's are compared with those that the same key signed.
         let is_offered = |list: &&RevocationList| {
@@ -52,7 +56,13 @@ impl Issuers {
         };
         let offered: Vec<_> = new.iter().filter(is_offered).cloned().collect();
         RevocationList::check_replacement(&needed, &offered).map_err(|error| error.to_string())?;
-        Ok(Lists { lists: new, digest, authorities: self.names.clone() })
+        let is_undecided = |list: &&RevocationList| {
+            let is_current = list.next_update().is_none_or(|next| now <= next);
+            is_current && !list.is_verified() && !has_verified(list.issuer())
+        };
+        let kept = old.map_or_else(Vec::new, |old| old.first(is_undecided, digest));
+        let (count, lists) = (kept.len(), new.into_iter().chain(kept).collect());
+        Ok(Lists { lists, kept: count, digest, authorities: self.names.clone() })
     }
 
     /// The lists that must not be lost: those of CAs that are configured, and those of intermediates until they are overdue.
@@ -107,6 +117,38 @@ mod tests {
         let pem: String = cas.iter().map(|ca| ca.pem.as_str()).collect();
         let names = cas.iter().map(|ca| list(ca, 1, 2030).issuer().clone()).collect();
         Issuers { anchors: TrustAnchors::from_pem(pem).unwrap(), names }
+    }
+
+    #[test]
+    fn unverified_list_of_an_intermediate_is_not_displaced_by_a_forged_one() {
+        let now = Timestamp::from_unix(date_time_ymd(2026, 1, 1).unix_timestamp());
+        let [root, intermediate, forger] = ["root", "intermediate", "intermediate"].map(ca);
+        let set = issuers(&[&root]);
+        let name = list(&intermediate, 1, 2030).issuer().clone();
+        let numbers = |lists: &Lists| -> Vec<u8> {
+            let of_name = lists.lists.iter().filter(|list| *list.issuer() == name);
+            of_name.filter_map(|list| list.number()?.first().copied()).collect()
+        };
+        let mut digest: u8 = 0;
+        let mut accept = |old: Option<&Lists>, ca: &Ca, number| {
+            digest += 1;
+            let lists = vec![list(&root, digest.into(), 2030), list(ca, number, 2030)];
+            set.accept(lists, [digest; 32], old, now)
+        };
+        let first = accept(None, &intermediate, 5).unwrap();
+        let forged = accept(Some(&first), &forger, 6).unwrap();
+        assert_eq!(numbers(&forged), [6, 5]);
+        let forged = accept(Some(&forged), &forger, 7).unwrap();
+        assert_eq!(numbers(&forged), [7, 5], "the first one only");
+
+        // A chain brings the key.
+        let chain = TrustAnchors::from_pem(&intermediate.pem).unwrap();
+        drop(chain.with_revocation(Revocation::new(RevocationMode::Soft, forged.lists.clone())));
+        let error = accept(Some(&forged), &forger, 8).unwrap_err();
+        assert!(error.contains("missing"), "{error}");
+        let verified = accept(Some(&forged), &intermediate, 6).unwrap();
+        assert_eq!(numbers(&verified), [6]);
+        assert!(verified.lists.iter().all(RevocationList::is_verified));
     }
 
     #[test]

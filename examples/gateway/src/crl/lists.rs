@@ -15,7 +15,11 @@ use super::SourceId;
 /// The lists of one file or URL.
 #[derive(Debug, Clone)]
 pub(crate) struct Lists {
+    /// The current ones, then earlier ones.
     pub(crate) lists: Vec<RevocationList>,
+    /// Number of earlier ones. While no key has verified a list of an intermediate, the current one may be forged, so that
+    /// the first one stays in use.
+    pub(super) kept: usize,
     /// Digest of the file or response.
     pub(crate) digest: [u8; 32],
     /// The subjects of the set's CAs when the lists were accepted.
@@ -23,6 +27,30 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
+    /// The number of entries of the file or response.
+    pub(super) fn entries(&self) -> usize {
+        self.parts().0.iter().map(RevocationList::len).sum()
+    }
+
+    /// The current lists, and the earlier ones.
+    fn parts(&self) -> (&[RevocationList], &[RevocationList]) {
+        self.lists.split_at(self.lists.len().saturating_sub(self.kept))
+    }
+
+    /// The first undecided lists of each issuer. `digest` is that of the contents that replace these.
+    pub(super) fn first(
+        &self,
+        is_undecided: impl Fn(&&RevocationList) -> bool,
+        digest: [u8; 32],
+    ) -> Vec<RevocationList> {
+        let (current, kept) = self.parts();
+        let current = if digest == self.digest { &[] } else { current };
+        let kept: Vec<_> = kept.iter().filter(&is_undecided).collect();
+        let is_first = |list: &&RevocationList| !kept.iter().any(|kept| kept.issuer() == list.issuer());
+        let current: Vec<_> = current.iter().filter(&is_undecided).filter(is_first).collect();
+        current.into_iter().chain(kept).cloned().collect()
+    }
+
     /// The earliest time at which one of the lists is overdue.
     pub(super) fn next_update(&self) -> Option<Timestamp> {
         self.lists.iter().filter_map(RevocationList::next_update).min()

@@ -42,7 +42,7 @@ impl Ca {
     }
 
     fn issuer(&self) -> Issuer<'_> {
-        Issuer { name: &self.name, spki: &self.spki, may_sign_crls: true }
+        Issuer { name: &self.name, spki: &self.spki, may_sign_crls: true, signature_algorithms: None }
     }
 }
 

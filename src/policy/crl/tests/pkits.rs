@@ -73,6 +73,7 @@ impl Read {
                     name: issuer.certificate.subject(),
                     spki: issuer.certificate.subject_public_key_info(),
                     may_sign_crls: key_usage.is_none_or(|usage| usage.crl_sign()),
+                    signature_algorithms: None,
                 };
                 revocation.status(&subject, &issuer, Timestamp::from_unix(PRESENT), &mut verify)
             })

@@ -207,8 +207,10 @@ fn entries_count_for_the_own_issuer_only() {
     let crl = ca.crl(1).revoke(&[1]).revoke_with(&[2], &issuer("CN=other")).revoke(&[3]);
     let crl = crl.revoke_with(&[4], &issuer("CN=ca")).revoke(&[5]);
     let list = ca.list(&crl);
-    let listed: Vec<u8> = (1..=5).filter(|serial| list.lists(&[*serial])).collect();
-    assert_eq!((listed, list.len()), (vec![1, 4, 5], 5));
+    let listed = || -> Vec<u8> { (1..=5).filter(|serial| list.lists(&[*serial])).collect() };
+    assert_eq!((listed(), list.len()), (vec![1, 4, 5], 5));
+    assert!(list.is_signed_by(&ca.spki, &mut super::verify));
+    assert_eq!((listed(), list.len()), (vec![1, 4, 5], 5), "verified");
 
     let removed = extension(REASON, false, &[0x0a, 1, 8]);
     let delta = ca.crl(2).extension(DELTA, true, &[2, 1, 1]).revoke(&[1]).revoke_with(&[2], &removed);

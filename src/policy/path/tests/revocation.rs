@@ -1,10 +1,21 @@
 //! Revocation status along a path.
 
+use rcgen::{
+    CertificateParams, CertificateRevocationListParams, DnType, Issuer, KeyIdMethod, KeyPair,
+    PKCS_RSA_SHA256, PublicKeyData, RevokedCertParams, RsaKeySize, date_time_ymd,
+};
+
 use super::{
     forge::{Forge, key, name},
     *,
 };
-use crate::policy::{Revocation, RevocationList, RevocationMode, crl::tests::builder::Crl};
+use crate::{
+    certificate::Thumbprint,
+    policy::{
+        Answer, IssuerPins, Revocation, RevocationList, RevocationMode, SignatureAlgorithm, TrustAnchors,
+        crl::tests::builder::Crl,
+    },
+};
 
 /// A list of a CA, signed with the key of a name.
 fn list(issuer: &str, signer: &str, change: impl FnOnce(Crl) -> Crl) -> RevocationList {
@@ -17,15 +28,33 @@ fn verify_with_lists(
     lists: &[RevocationList],
     chain: &[Vec<u8>],
 ) -> Result<ValidPath, PathError> {
+    verify_as_required(ChainRequirements::new(), mode, lists, chain)
+}
+
+fn verify_as_required(
+    requirements: ChainRequirements,
+    mode: RevocationMode,
+    lists: &[RevocationList],
+    chain: &[Vec<u8>],
+) -> Result<ValidPath, PathError> {
     let certificate = Certificate::from_der(&chain[0]).unwrap();
     let mut root = Root::read(&Forge::ca("root").der()).unwrap();
+    root.requirements = requirements.into();
     root.set_revocation(Revocation::new(mode, lists.to_vec()));
     super::super::verify(&certificate, chain[1..].iter().map(Vec::as_slice), &[root], NOW.plus(60))
 }
 
 fn verdicts(lists: &[RevocationList], chain: &[Vec<u8>]) -> [ChainVerdict; 2] {
+    verdicts_as_required(&ChainRequirements::new(), lists, chain)
+}
+
+fn verdicts_as_required(
+    requirements: &ChainRequirements,
+    lists: &[RevocationList],
+    chain: &[Vec<u8>],
+) -> [ChainVerdict; 2] {
     [RevocationMode::Soft, RevocationMode::Strict].map(|mode| {
-        let valid = verify_with_lists(mode, lists, chain);
+        let valid = verify_as_required(requirements.clone(), mode, lists, chain);
         valid.map_or_else(|error| error.verdict(), |_| ChainVerdict::Trusted)
     })
 }
@@ -211,4 +240,151 @@ fn newer_list_with_a_lower_number_revokes() {
         list("root", "root", |crl| crl.revoke(&[7])),
     ];
     assert_eq!(verdicts(&lists, &[leaf]), [ChainVerdict::Revoked; 2]);
+}
+
+#[test]
+fn signer_of_lists_and_its_signature_meet_the_requirements() {
+    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+    let leaf = numbered(Forge::new("orders").by("issuing")).der();
+    let issuing = Forge::ca("issuing").by("root").der();
+    let signer = Forge::new("issuing").by("root").key_usage(0x02);
+    let signer = Forge { spki: key.subject_public_key_info(), ..signer }.der();
+    let chain = [leaf, issuing, signer];
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "issuing");
+    let issuer = Issuer::new(params, key);
+    let lists = |serial: u64| {
+        let revoked = RevokedCertParams {
+            serial_number: serial.into(),
+            revocation_time: date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(2026, 2, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&issuer).unwrap().der().to_vec();
+        [list_of_root(), RevocationList::read(list).unwrap().remove(0)]
+    };
+    let any = ChainRequirements::new();
+    let long = any.clone().minimum_rsa_bits(3_072);
+    let ecdsa = any.clone().signature_algorithms([SignatureAlgorithm::EcdsaSha256]);
+    let unknown = [ChainVerdict::Trusted, ChainVerdict::RevocationUnknown];
+    for (case, requirements, listed, other) in [
+        ("none", any, [ChainVerdict::Revoked; 2], [ChainVerdict::Trusted; 2]),
+        ("a longer key", long, unknown, unknown),
+        ("another algorithm of the list", ecdsa.clone(), [ChainVerdict::Revoked; 2], unknown),
+    ] {
+        assert_eq!(verdicts_as_required(&requirements, &lists(7), &chain), listed, "{case}, listed");
+        assert_eq!(verdicts_as_required(&requirements, &lists(8), &chain), other, "{case}, not listed");
+    }
+    let error = verify_as_required(ecdsa, RevocationMode::Strict, &lists(8), &chain).unwrap_err().to_string();
+    let expected =
+        "the CRL of its issuer is signed with rsa-pkcs1-sha256, which is not among signature_algorithms";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+fn list_of_root() -> RevocationList {
+    list("root", "root", SAME)
+}
+
+#[test]
+fn keys_that_signed_no_list_are_tried_within_the_limit_of_signatures() {
+    let leaf = numbered(Forge::new("orders").by("issuing")).der();
+    let issuing = Forge::ca("issuing").by("root").der();
+    let signers = (0..14).map(|index| {
+        Forge::new("issuing").with_key(&format!("lists-{index}")).by("root").key_usage(0x02).der()
+    });
+    let chain: Vec<_> = [leaf, issuing].into_iter().chain(signers).collect();
+    let scopes = [None, Some([0x81, 1, 0xff]), Some([0x82, 1, 0xff]), Some([0x81, 1, 0])];
+    let lists = |scopes: &[Option<[u8; 3]>]| -> Vec<_> {
+        let forged = scopes.iter().map(|scope| {
+            list("issuing", "forger", |crl| match scope {
+                Some(scope) => crl.issuing_point(scope),
+                None => crl,
+            })
+        });
+        forged.chain([list_of_root()]).collect()
+    };
+    let unknown = [ChainVerdict::Trusted, ChainVerdict::RevocationUnknown];
+    assert_eq!(verdicts(&lists(&scopes[..1]), &chain), unknown, "one list");
+    let lists = lists(&scopes);
+    let error = verify_with_lists(RevocationMode::Soft, &lists, &chain).unwrap_err();
+    assert_eq!(error.verdict(), ChainVerdict::Limit, "four lists: {error}");
+    let is_accepted = (0..4).any(|_| verify_with_lists(RevocationMode::Soft, &lists, &chain).is_ok());
+    assert!(is_accepted, "keys that were tried are not tried again");
+}
+
+#[test]
+fn pinned_issuer_is_judged_with_the_requirements_and_lists_of_the_roots() {
+    let root = Forge::ca("root").der();
+    let issuing = Forge::ca("issuing").by("root");
+    let signer = vec![Forge::new("root").with_key("lists").by("root").key_usage(0x02).der()];
+    let below_issuing = numbered(Forge::new("orders").by("issuing")).der();
+    let below_root = numbered(Forge::new("orders").by("root")).der();
+    let listed = |issuer: &str, signer: &str| list(issuer, signer, |crl| crl.revoke(&[7]));
+    let anchors = || TrustAnchors::from_der([&root[..]]).unwrap();
+    let with = |lists: &[RevocationList]| {
+        anchors().with_revocation(Revocation::new(RevocationMode::Strict, lists.to_vec()))
+    };
+    let strict = |issuer: &str, signer: &str| with(&[list(issuer, signer, SAME)]);
+    let ed25519 = ChainRequirements::new().signature_algorithms([SignatureAlgorithm::Ed25519]);
+    let other = TrustAnchors::from_der([&Forge::ca("other").der()[..]]).unwrap();
+    let revoked = || with(&[listed("issuing", "issuing")]);
+    let issuing = issuing.der();
+    let (sent, none) = (vec![issuing.clone()], Vec::new());
+    let two_keys = || with(&[list("root", "root", SAME), listed("root", "lists")]);
+    for (case, pin, roots, leaf, chain, expected) in [
+        ("no lists", &issuing, anchors(), &below_issuing, &sent, Answer::Holds),
+        ("list", &issuing, strict("issuing", "issuing"), &below_issuing, &sent, Answer::Holds),
+        ("revoked", &issuing, revoked(), &below_issuing, &sent, Answer::CannotTell),
+        ("unknown", &issuing, strict("root", "root"), &below_issuing, &sent, Answer::CannotTell),
+        ("one of two roots", &issuing, other.union(&revoked()), &below_issuing, &sent, Answer::CannotTell),
+        (
+            "another algorithm",
+            &issuing,
+            anchors().with_requirements(ed25519.clone()),
+            &below_issuing,
+            &sent,
+            Answer::CannotTell,
+        ),
+        ("root, list", &root, strict("root", "root"), &below_root, &none, Answer::Holds),
+        ("root, revoked", &root, with(&[listed("root", "root")]), &below_root, &none, Answer::CannotTell),
+        ("root, signer not sent", &root, two_keys(), &below_root, &none, Answer::Holds),
+        ("root, signer sent", &root, two_keys(), &below_root, &signer, Answer::CannotTell),
+        (
+            "root that is sent, revoked",
+            &root,
+            with(&[listed("root", "root")]),
+            &below_root,
+            &vec![root.clone()],
+            Answer::CannotTell,
+        ),
+        (
+            "root, another algorithm",
+            &root,
+            anchors().with_requirements(ed25519),
+            &below_root,
+            &none,
+            Answer::CannotTell,
+        ),
+        (
+            "root above the issuer",
+            &root,
+            strict("issuing", "issuing"),
+            &below_issuing,
+            &sent,
+            Answer::CannotTell,
+        ),
+    ] {
+        let pins = IssuerPins::new([Thumbprint::sha256_of(pin)], Some(roots));
+        let certificate = Certificate::from_der_chain(leaf, chain.iter().map(Vec::as_slice)).unwrap();
+        assert_eq!(pins.judge(&certificate, NOW.plus(60)).answer, expected, "{case}");
+    }
 }
