@@ -93,8 +93,7 @@ pub(crate) const RSA_BITS_MIN: usize = 2_048;
 #[cfg(any(feature = "acceptor", feature = "trust"))]
 pub(crate) const RSA_BITS_MAX: usize = 8_192;
 
-/// The algorithm of a key that no [`KeyKind`] but `Ed448` and `Other` describes, by its name or as a dotted OID; of ECDSA,
-/// the curve.
+/// Name of a key's algorithm, with ECDSA of its curve; the dotted OID if the name is not known.
 #[cfg(any(feature = "acceptor", feature = "trust"))]
 pub(crate) fn key_algorithm_name(spki: &[u8]) -> String {
     let Ok((_, spki)) = SubjectPublicKeyInfo::from_der(spki) else { return "unreadable".into() };
