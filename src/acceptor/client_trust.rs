@@ -26,7 +26,7 @@ pub(super) fn verify(
     let Some(reason) = verdict.describe() else { return Ok(()) };
     // The alert is all that the caller learns, and rustls reports it without the certificate.
     tracing::debug!(
-        reason,
+        reason = trust.failure(&certificate, now).as_deref().unwrap_or(reason),
         subject = format_args!("{:.256}", certificate.subject().to_string()),
         issuer = format_args!("{:.256}", certificate.issuer().to_string()),
         thumbprint = %certificate.sha256_thumbprint(),

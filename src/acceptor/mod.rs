@@ -93,6 +93,7 @@ mod admission;
 pub mod axum;
 #[cfg(feature = "axum-server")]
 mod axum_server;
+mod client_key;
 #[cfg(feature = "trust")]
 mod client_trust;
 mod connection_state;

@@ -5,8 +5,8 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use super::{ServerTlsBuilder, ServerTlsError};
-use crate::shared::sealed::Sealed;
+use super::{ServerTlsBuilder, ServerTlsError, client_key};
+use crate::{certificate::Certificate, shared::sealed::Sealed};
 
 /// TLS settings of a listener: its certificates, and whether it requests client certificates. Cheap to clone.
 ///
@@ -132,6 +132,33 @@ impl ServerTls {
     /// ```
     pub fn builder() -> ServerTlsBuilder {
         ServerTlsBuilder::default()
+    }
+
+    /// Returns the name of a certificate's key, such as `Ed448` or `RSA of 1024 bits`, if no handshake can verify its
+    /// signatures; else None.
+    ///
+    /// The crypto provider determines the kinds of keys; RSA keys need 2048 to 8192 bits. A client with another key sends no
+    /// certificate, or its handshake fails.
+    ///
+    /// ```
+    /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// use tower_mtls::{Certificate, ServerTls, certificate::KeyKind};
+    ///
+    /// let tls = ServerTls::from_pem(&chain, &key)?;
+    /// let certificate = Certificate::from_der(made.cert.der())?;
+    /// assert_eq!(certificate.key_kind(), KeyKind::P256);
+    /// assert_eq!(tls.unverifiable_key(&certificate), None);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    /// # fn main() {}
+    /// ```
+    pub fn unverifiable_key(&self, certificate: &Certificate) -> Option<String> {
+        let algorithms = &self.config.crypto_provider().signature_verification_algorithms;
+        client_key::unverifiable(algorithms, certificate.subject_public_key_info())
     }
 }
 

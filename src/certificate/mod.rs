@@ -29,6 +29,10 @@ pub(crate) use self::hex::Hex;
 #[cfg(feature = "trust")]
 pub(crate) use self::name::is_oid;
 pub(crate) use self::name::{SingleValue, is_plain_text, same_text};
+#[cfg(any(feature = "acceptor", feature = "trust"))]
+pub(crate) use self::public_key::{RSA_BITS_MAX, RSA_BITS_MIN, key_algorithm_name};
+#[cfg(feature = "acceptor")]
+pub(crate) use self::spki::key_algorithm;
 #[cfg(any(feature = "acceptor", feature = "identity"))]
 pub(crate) use self::spki::subject_public_key_info;
 pub use self::{

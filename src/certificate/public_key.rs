@@ -60,7 +60,7 @@ impl KeyKind {
     }
 
     /// Reads the kind from a DER-encoded SubjectPublicKeyInfo.
-    pub(super) fn read(spki: &[u8]) -> Self {
+    pub(crate) fn read(spki: &[u8]) -> Self {
         let Ok((_, spki)) = SubjectPublicKeyInfo::from_der(spki) else {
             return Self::Other;
         };
@@ -82,6 +82,34 @@ impl KeyKind {
             "1.3.101.113" => Self::Ed448,
             _ => Self::Other,
         }
+    }
+}
+
+/// Length of the shortest RSA keys that the crypto providers verify signatures of, in bits.
+#[cfg(any(feature = "acceptor", feature = "trust"))]
+pub(crate) const RSA_BITS_MIN: usize = 2_048;
+
+/// Length of the longest RSA keys that the crypto providers verify signatures of, in bits.
+#[cfg(any(feature = "acceptor", feature = "trust"))]
+pub(crate) const RSA_BITS_MAX: usize = 8_192;
+
+/// Name of a key's algorithm, with ECDSA of its curve; the dotted OID if the name is not known.
+#[cfg(any(feature = "acceptor", feature = "trust"))]
+pub(crate) fn key_algorithm_name(spki: &[u8]) -> String {
+    let Ok((_, spki)) = SubjectPublicKeyInfo::from_der(spki) else { return "unreadable".into() };
+    let curve = || spki.algorithm.parameters.as_ref()?.as_oid().ok().map(|curve| curve.to_id_string());
+    match spki.algorithm.algorithm.to_id_string().as_str() {
+        "1.2.840.113549.1.1.1" => "RSA".into(),
+        "1.2.840.113549.1.1.10" => "RSASSA-PSS".into(),
+        "1.2.840.10040.4.1" => "DSA".into(),
+        "1.3.101.113" => "Ed448".into(),
+        "1.2.840.10045.2.1" => match curve().as_deref() {
+            None => "ECDSA with explicit parameters".into(),
+            Some("1.3.132.0.10") => "secp256k1".into(),
+            Some(oid) if oid.starts_with("1.3.36.3.3.2.8.1.1.") => format!("brainpool ({oid})"),
+            Some(oid) => format!("ECDSA on the curve {oid}"),
+        },
+        oid => oid.into(),
     }
 }
 

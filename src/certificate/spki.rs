@@ -44,6 +44,14 @@ pub(crate) fn subject_public_key_info(der: &[u8]) -> Result<&[u8], CertificateEr
     Ok(&der[spki_range(der)?])
 }
 
+/// The content of the AlgorithmIdentifier of a DER-encoded SubjectPublicKeyInfo.
+#[cfg(feature = "acceptor")]
+pub(crate) fn key_algorithm(spki: &[u8]) -> Option<&[u8]> {
+    let (_, spki) = Any::from_der(spki).ok()?;
+    let (_, algorithm) = Any::from_der(spki.data).ok()?;
+    Some(algorithm.data)
+}
+
 fn expect_sequence(element: &Any<'_>, at: usize, name: &str) -> Result<(), CertificateError> {
     if element.class() == Class::Universal && element.tag() == Tag::Sequence {
         return Ok(());

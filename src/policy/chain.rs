@@ -77,7 +77,6 @@ impl ChainVerdict {
 
     /// Reason as text; None for a trusted chain. [`TrustAnchors::failure`](super::TrustAnchors::failure) also names the
     /// certificate.
-    #[cfg(any(feature = "acceptor", feature = "apim"))]
     pub(crate) fn describe(self) -> Option<&'static str> {
         Some(match self {
             Self::Trusted => return None,

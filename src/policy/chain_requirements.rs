@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use x509_parser::asn1_rs::Oid;
 
+use crate::certificate::RSA_BITS_MIN;
+
 /// Requirements for chains beyond RFC 5280's defaults: the inputs of its section 6.1.1, keys and algorithms.
 ///
 /// ```
@@ -53,7 +55,7 @@ impl ChainRequirements {
             is_explicit_policy_required: false,
             is_policy_mapping_inhibited: false,
             is_any_policy_inhibited: false,
-            minimum_rsa_bits: 2_048,
+            minimum_rsa_bits: RSA_BITS_MIN,
             signature_algorithms: None,
         }
     }
@@ -105,7 +107,7 @@ impl ChainRequirements {
     /// Default: 2048. Smaller values are raised to 2048, the minimum of the crypto providers.
     #[must_use]
     pub fn minimum_rsa_bits(self, bits: usize) -> Self {
-        Self { minimum_rsa_bits: bits.max(2_048), ..self }
+        Self { minimum_rsa_bits: bits.max(RSA_BITS_MIN), ..self }
     }
 
     /// Accepts certificates that are signed with these algorithms only. A root's own signature does not count. Revocation

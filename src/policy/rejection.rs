@@ -1,5 +1,7 @@
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "trust")]
+use super::chain::ChainVerdict;
 use super::{RejectionKind, rule_name::RuleName, rule_result::RuleResult};
 
 /// The reason why a client was not admitted.
@@ -22,16 +24,34 @@ use super::{RejectionKind, rule_name::RuleName, rule_result::RuleResult};
 pub struct Rejection {
     kind: RejectionKind,
     rule: Option<RuleName>,
+    #[cfg(feature = "trust")]
+    chain: Option<ChainVerdict>,
 }
 
 impl Rejection {
     pub(crate) fn new(kind: RejectionKind) -> Self {
-        Self { kind, rule: None }
+        Self {
+            kind,
+            rule: None,
+            #[cfg(feature = "trust")]
+            chain: None,
+        }
+    }
+
+    /// The rejection for a chain that is not trusted.
+    #[cfg(feature = "trust")]
+    pub(super) fn of_chain(kind: RejectionKind, verdict: ChainVerdict) -> Self {
+        Self { chain: Some(verdict), ..Self::new(kind) }
     }
 
     /// The rejection for a result that is not `Holds`.
     pub(super) fn of(result: RuleResult<'_>) -> Self {
-        Self { kind: result.kind, rule: result.rule.cloned() }
+        Self {
+            kind: result.kind,
+            rule: result.rule.cloned(),
+            #[cfg(feature = "trust")]
+            chain: result.chain,
+        }
     }
 
     /// Rejects a client in an asynchronous decision (`RequireCertificateLayer::authorize`): 403, or `grpc-status: 7`.
@@ -44,7 +64,7 @@ impl Rejection {
     /// assert_eq!(Rejection::not_authorized("no role").kind(), RejectionKind::NotAuthorized);
     /// ```
     pub fn not_authorized(reason: impl Into<Arc<str>>) -> Self {
-        Self { kind: RejectionKind::NotAuthorized, rule: Some(RuleName::new(reason)) }
+        Self { rule: Some(RuleName::new(reason)), ..Self::new(RejectionKind::NotAuthorized) }
     }
 
     /// Reports that an asynchronous decision could not be made, for example because a database does not respond: 503, or
@@ -59,7 +79,8 @@ impl Rejection {
     /// assert_eq!(rejection.kind(), RejectionKind::AuthorizationUnavailable);
     /// ```
     pub fn unavailable(error: impl fmt::Display) -> Self {
-        Self { kind: RejectionKind::AuthorizationUnavailable, rule: Some(RuleName::new(error.to_string())) }
+        let rule = Some(RuleName::new(error.to_string()));
+        Self { rule, ..Self::new(RejectionKind::AuthorizationUnavailable) }
     }
 
     /// The kind of rejection.
@@ -77,6 +98,13 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.describe())?;
+        // Other kinds are the reason.
+        #[cfg(feature = "trust")]
+        if self.kind == RejectionKind::NotTrusted
+            && let Some(reason) = self.chain.and_then(ChainVerdict::describe)
+        {
+            write!(f, ": {reason}")?;
+        }
         self.custom_rule().map_or(Ok(()), |rule| write!(f, " ({rule:?})"))
     }
 }

@@ -141,7 +141,7 @@ fn not_admits_no_unreadable_or_ambiguous_value() {
     let teletex = {
         let mut params = rcgen::CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        let value = rcgen::DnValue::TeletexString("banned".try_into().unwrap());
+        let value = rcgen::DnValue::TeletexString("banned#".try_into().unwrap());
         params.distinguished_name.push(DnType::CommonName, value);
         let der = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
         Certificate::from_der(der.der()).unwrap()

@@ -310,14 +310,16 @@ impl TrustAnchors {
             Presented::Nothing => return Err(Rejection::new(RejectionKind::Missing)),
             Presented::Unreadable(_) => return Err(Rejection::new(RejectionKind::Unreadable)),
         };
-        let kind = match self.verdict(certificate, now) {
-            Some((ChainVerdict::Trusted, _)) => return Ok(()),
-            None => RejectionKind::Undecidable,
-            Some(_) if now < certificate.validity().not_before => RejectionKind::NotYetValid,
-            Some(_) if now > certificate.validity().not_after => RejectionKind::Expired,
-            Some((verdict, _)) => verdict.kind(),
+        let Some((verdict, _)) = self.verdict(certificate, now) else {
+            return Err(Rejection::new(RejectionKind::Undecidable));
         };
-        Err(Rejection::new(kind))
+        let kind = match verdict {
+            ChainVerdict::Trusted => return Ok(()),
+            _ if now < certificate.validity().not_before => RejectionKind::NotYetValid,
+            _ if now > certificate.validity().not_after => RejectionKind::Expired,
+            verdict => verdict.kind(),
+        };
+        Err(Rejection::of_chain(kind, verdict))
     }
 
     /// The verdict on a chain in a handshake; None if `now` is before 1970.
@@ -328,9 +330,7 @@ impl TrustAnchors {
 
     pub(super) fn judge_chain(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
         match self.verdict(certificate, now) {
-            Some((verdict, until)) => {
-                RuleResult::cacheable(verdict == ChainVerdict::Trusted, verdict.kind()).valid_until(until)
-            }
+            Some((verdict, until)) => RuleResult::of_chain(verdict).valid_until(until),
             None => RuleResult::uncached(Answer::CannotTell, RejectionKind::Undecidable),
         }
     }

@@ -1,5 +1,7 @@
 //! Canonical forms of names, for comparisons: computed once per name, compared in a few nanoseconds.
 
+use std::borrow::Cow;
+
 use stringprep::tables::{change_display_properties_or_deprecated, x520_mapped_to_nothing};
 
 use super::Attribute;
@@ -7,9 +9,12 @@ use super::Attribute;
 const UTF8_STRING: u32 = 12;
 const NUMERIC_STRING: u32 = 18;
 const PRINTABLE_STRING: u32 = 19;
+const TELETEX_STRING: u32 = 20;
 const IA5_STRING: u32 = 22;
+const UNIVERSAL_STRING: u32 = 28;
+const BMP_STRING: u32 = 30;
 
-/// Kind of all text encodings, so that PrintableString equals UTF8String. Not a DER tag.
+/// Kind of all text encodings, so that values of different string types are equal. Not a DER tag.
 const TEXT: u8 = 0xff;
 
 /// A value as text, if its encoding is unambiguous.
@@ -25,6 +30,45 @@ pub(super) fn text(tag: u32, value: &[u8]) -> Option<&str> {
         return None;
     }
     std::str::from_utf8(value).ok()
+}
+
+/// A value as text for comparisons (RFC 4518, section 2.1): as [`text`], and BMPString, UniversalString, and TeletexString if
+/// all its characters are the same in T.61 and in Latin-1.
+fn comparable(tag: u32, value: &[u8]) -> Option<Cow<'_, str>> {
+    match tag {
+        TELETEX_STRING => text(PRINTABLE_STRING, value).map(Cow::Borrowed),
+        BMP_STRING | UNIVERSAL_STRING => decode(tag, value).map(Cow::Owned),
+        _ => text(tag, value).map(Cow::Borrowed),
+    }
+}
+
+/// Decodes a BMPString (UCS-2) or a UniversalString (UCS-4), both big-endian. None for surrogates.
+fn decode(tag: u32, value: &[u8]) -> Option<String> {
+    let width = if tag == BMP_STRING { 2 } else { 4 };
+    let units = value.chunks(width);
+    units
+        .map(|unit| {
+            let code = unit.iter().fold(0, |code: u32, byte| code << 8 | u32::from(*byte));
+            char::from_u32(code).filter(|_| unit.len() == width)
+        })
+        .collect()
+}
+
+/// Returns true unless the bytes of a UTF8String, BMPString or UniversalString are not of its encoding. OpenSSL reads no
+/// certificate with such a name.
+#[cfg(feature = "trust")]
+pub(super) fn is_encoded(tag: u32, value: &[u8]) -> bool {
+    match tag {
+        UTF8_STRING => std::str::from_utf8(value).is_ok(),
+        BMP_STRING | UNIVERSAL_STRING => decode(tag, value).is_some(),
+        _ => true,
+    }
+}
+
+/// A value as comparisons see it.
+#[cfg(feature = "trust")]
+pub(super) fn prepared(tag: u32, value: &[u8]) -> Option<String> {
+    prepare(&comparable(tag, value)?)
 }
 
 /// Prepares a text for comparison (RFC 5280, section 7.1; RFC 4518): compatibility forms and case folded, no space at
@@ -102,8 +146,8 @@ impl Canonical {
             with_length(bytes, |bytes| bytes.extend(attribute.oid));
             let before = bytes.len();
             bytes.push(TEXT);
-            let is_text = text(attribute.tag, attribute.value)
-                .is_some_and(|text| with_length(bytes, |bytes| prepare_into(bytes, text)));
+            let is_text = comparable(attribute.tag, attribute.value)
+                .is_some_and(|text| with_length(bytes, |bytes| prepare_into(bytes, &text)));
             if !is_text {
                 *is_plain = false;
                 bytes.truncate(before);
@@ -114,7 +158,7 @@ impl Canonical {
         });
     }
 
-    /// Returns the buffer, and true if every value is an unambiguous text.
+    /// Returns the buffer, and true if every value is comparable as a text.
     pub(super) fn finish(mut self) -> (Box<[u8]>, bool) {
         sort(&mut self.bytes, self.start, self.attributes);
         (self.bytes.into(), self.is_plain)

@@ -21,8 +21,8 @@ pub(super) use self::print::print_visible;
 /// An X.501 distinguished name, such as a certificate's subject or issuer.
 ///
 /// Two names are equal if they have the same relative distinguished names in the same order, each with the same attributes.
-/// Text values are compared ignoring case and repeated white space, PrintableString equal to UTF8String (RFC 5280,
-/// section 7.1); other kinds of values byte by byte. Printed forms are not compared.
+/// Text values are compared ignoring case, repeated white space and the string type (RFC 5280, section 7.1); other kinds of
+/// values, and a TeletexString with characters beyond those of PrintableString, byte by byte. Printed forms are not compared.
 ///
 /// Parses RFC 4514 text (`CN=orders,O=Contoso\, Ltd`) and .NET's form (`CN=orders, O="Contoso, Ltd"`); both have the last
 /// relative name first. Prints RFC 4514.
@@ -91,6 +91,12 @@ impl<'a> Attribute<'a> {
     pub fn text(&self) -> Option<&'a str> {
         canonical::text(self.tag, self.value)
     }
+
+    /// The text that comparisons of names see: folded, of any string type that they decode.
+    #[cfg(feature = "trust")]
+    pub(crate) fn prepared_text(&self) -> Option<String> {
+        canonical::prepared(self.tag, self.value)
+    }
 }
 
 impl DistinguishedName {
@@ -156,6 +162,12 @@ impl DistinguishedName {
             Some(position) => u64::from_be_bytes(position) == relative_names(base) as u64,
             None => rest.is_empty(),
         }
+    }
+
+    /// Returns true if the bytes of each Unicode string are of its encoding.
+    #[cfg(feature = "trust")]
+    pub(crate) fn has_valid_strings(&self) -> bool {
+        self.attributes().all(|attribute| canonical::is_encoded(attribute.tag, attribute.value))
     }
 
     /// All attributes in encoding order; those of a multi-valued relative name in sequence.
@@ -247,7 +259,7 @@ impl DistinguishedName {
         !self.values(keyword::ORGANIZATIONAL_UNIT).all(is_plain)
     }
 
-    /// Returns true if every value is an unambiguous text, so that "not equal" is certain.
+    /// Returns true if every value is comparable as a text, so that "not equal" is certain.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_plain
     }

@@ -21,6 +21,8 @@ const O: &[u8] = &[85, 4, 10];
 const UTF8: u32 = 12;
 const PRINTABLE: u32 = 19;
 const TELETEX: u32 = 20;
+const IA5: u32 = 22;
+const UNIVERSAL: u32 = 28;
 const BMP: u32 = 30;
 
 #[test]
@@ -80,14 +82,41 @@ fn names_that_differ_are_not_equal() {
 }
 
 #[test]
-fn printable_and_utf8_strings_compare_as_text_and_other_strings_do_not() {
-    let utf8 = encoded(&[(O, UTF8, b"Contoso"), (CN, UTF8, b"orders")]);
-    assert_eq!(utf8, encoded(&[(O, PRINTABLE, b"CONTOSO"), (CN, PRINTABLE, b" orders")]));
-    assert_eq!(utf8, name("CN=orders,O=Contoso"));
-    assert_ne!(utf8, encoded(&[(O, UTF8, b"Contoso"), (CN, TELETEX, b"orders")]));
-    assert_ne!(utf8, encoded(&[(O, UTF8, b"Contoso"), (CN, BMP, b"\0o\0r\0d\0e\0r\0s")]));
-    let not_printable = encoded(&[(O, PRINTABLE, b"Contoso"), (CN, PRINTABLE, b"orders\0")]);
-    assert_ne!(not_printable, utf8);
+fn strings_of_every_type_compare_as_text() {
+    let orders = name("CN=orders");
+    for (tag, value) in [
+        (UTF8, &b"orders"[..]),
+        (PRINTABLE, b" ORDERS"),
+        (IA5, b"Orders "),
+        (TELETEX, b"ORDERS"),
+        (BMP, b"\0O\0r\0d\0e\0r\0s"),
+        (UNIVERSAL, b"\0\0\0o\0\0\0r\0\0\0d\0\0\0e\0\0\0r\0\0\0s"),
+    ] {
+        let encoded = encoded(&[(CN, tag, value)]);
+        assert!(encoded == orders && encoded.is_plain(), "{tag}");
+        assert_ne!(encoded, name("CN=order"), "{tag}");
+    }
+    assert_eq!(encoded(&[(CN, BMP, b"\0M\0\xfc\0l\0l\0e\0r")]), name("CN=müller"));
+    assert_eq!(encoded(&[(CN, UNIVERSAL, b"\0\x01\x04\0")]), name("CN=\u{10428}"));
+}
+
+#[test]
+fn strings_with_bytes_beyond_their_type_compare_byte_by_byte() {
+    for (case, tag, value, other) in [
+        ("NUL in a PrintableString", PRINTABLE, &b"orders\0"[..], "CN=orders"),
+        ("NUL in a BMPString", BMP, b"\0o\0\0", "CN=o"),
+        ("an escape sequence of T.61", TELETEX, b"or\x1bders", "CN=orders"),
+        ("a character of T.61 alone", TELETEX, b"\xfc", "CN=ü"),
+        ("a direction mark in a BMPString", BMP, b"\x20\x0f\0o", "CN=o"),
+        ("a BMPString of odd length", BMP, b"\0o\0", "CN=o"),
+        ("surrogates in a BMPString", BMP, b"\xd8\x01\xdc\x28", "CN=\u{10428}"),
+        ("a code point beyond Unicode", UNIVERSAL, b"\0\x11\0\0", "CN=o"),
+        ("UTF8String that is not UTF-8", UTF8, b"o\xff", "CN=o"),
+    ] {
+        let encoded = encoded(&[(CN, tag, value)]);
+        assert!(encoded != name(other) && !encoded.is_plain(), "{case}");
+        assert_eq!(encoded, encoded.clone(), "{case}");
+    }
 }
 
 #[test]
@@ -121,9 +150,9 @@ fn common_name_counts_only_if_it_is_the_only_one() {
 }
 
 #[test]
-fn name_is_plain_only_if_every_value_is_unambiguous() {
+fn name_is_plain_only_if_every_value_is_comparable() {
     assert!(name("CN=orders,O=Contoso").is_plain());
-    assert!(!encoded(&[(O, UTF8, b"Contoso"), (CN, TELETEX, b"orders")]).is_plain());
+    assert!(!encoded(&[(O, UTF8, b"Contoso"), (CN, TELETEX, b"or~ders")]).is_plain());
     assert!(!name("CN=or\u{200b}ders").is_plain());
 }
 

@@ -5,12 +5,16 @@ use std::cell::Cell;
 use super::{
     certificate::PathCertificate,
     error::{Failure, PathError, Role},
+    key::Key,
     revocation::CrlSigner,
     root::Root,
     signature::{self, SignatureError},
     validate::{self, Path, ValidPath},
 };
-use crate::{certificate::Timestamp, policy::ChainRequirements};
+use crate::{
+    certificate::{RSA_BITS_MIN, Timestamp},
+    policy::ChainRequirements,
+};
 
 /// Certificates of a path without its root.
 pub(super) const MAX_DEPTH: usize = 16;
@@ -254,7 +258,11 @@ impl<'a> Search<'a> {
         let result = signature::verify(&self.certificates[subject].signed, spki);
         let is_signed = result.is_ok();
         if let Err(error) = &result {
-            self.note(Rank::Signature, self.error_at(subject, Failure::Signature(error.clone())));
+            let error = match Key::read(spki).filter(|key| !key.is_accepted(RSA_BITS_MIN)) {
+                Some(key) => self.error_of(issuer, Failure::Key(key, RSA_BITS_MIN)),
+                None => self.error_at(subject, Failure::Signature(error.clone())),
+            };
+            self.note(Rank::Signature, error);
         }
         self.verified.push(((subject, issuer), result));
         is_signed
@@ -274,6 +282,15 @@ impl<'a> Search<'a> {
 
     fn error_at(&self, index: usize, failure: Failure) -> PathError {
         PathError { role: self.role(index), name: self.certificates[index].subject.to_string(), failure }
+    }
+
+    fn error_of(&self, issuer: Issuer, failure: Failure) -> PathError {
+        match issuer {
+            Issuer::Certificate(index) => self.error_at(index, failure),
+            Issuer::Root(index) => {
+                PathError { role: Role::Root, name: self.roots[index].subject().to_string(), failure }
+            }
+        }
     }
 
     fn note(&mut self, rank: Rank, error: PathError) {

@@ -3,6 +3,7 @@
 use super::{
     der::{self, Reader},
     extensions::Extensions,
+    general_name,
     key::Key,
     signature::Signed,
 };
@@ -99,7 +100,7 @@ fn version(fields: &mut Reader<'_>) -> Option<Version> {
 }
 
 fn name(fields: &mut Reader<'_>) -> Option<DistinguishedName> {
-    DistinguishedName::from_der(fields.element()?.encoding).ok()
+    general_name::directory(fields.element()?.encoding)
 }
 
 fn validity(fields: &mut Reader<'_>) -> Option<Validity> {

@@ -111,10 +111,13 @@ impl fmt::Display for PathError {
                 write!(f, "the signature of {holder} is wrong: a CA with the right name and another key")
             }
             Failure::Signature(SignatureError::Unsupported(name)) => {
-                write!(f, "{holder} is signed with {name}, which is not supported")
+                write!(f, "the signature algorithm of {holder} is not supported: {name}")
             }
             Failure::SignatureAlgorithm(algorithm) => {
-                write!(f, "{holder} is signed with {algorithm}, which is not among signature_algorithms")
+                write!(
+                    f,
+                    "the signature algorithm of {holder}, {algorithm}, is not among signature_algorithms"
+                )
             }
             Failure::Key(Key::Rsa { bits }, minimum) if bits < minimum => {
                 write!(f, "the key of {holder} has {bits} bits; RSA keys need {minimum}")

@@ -12,8 +12,18 @@ pub(super) enum GeneralName<'a> {
     Directory(DistinguishedName),
     /// 4 or 16 bytes; with a mask in a subtree.
     Ip(&'a [u8]),
+    /// An otherName that rfc822Name constraints apply to (RFC 9598).
+    SmtpUtf8Mailbox,
     /// Another form, by its tag.
     Other(u8),
+}
+
+/// id-on-SmtpUTF8Mailbox.
+const SMTP_UTF8_MAILBOX: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 8, 9];
+
+/// Reads a Name; None also if a string in it is malformed.
+pub(super) fn directory(der: &[u8]) -> Option<DistinguishedName> {
+    DistinguishedName::from_der(der).ok().filter(DistinguishedName::has_valid_strings)
 }
 
 impl<'a> GeneralName<'a> {
@@ -25,7 +35,10 @@ impl<'a> GeneralName<'a> {
             0x82 => Self::Dns(ascii()?),
             0x86 => Self::Uri(ascii()?),
             0x87 => Self::Ip(element.content),
-            0xa4 => Self::Directory(DistinguishedName::from_der(element.content).ok()?),
+            0xa4 => Self::Directory(directory(element.content)?),
+            0xa0 if Reader::new(element.content).expect(der::OID)? == SMTP_UTF8_MAILBOX => {
+                Self::SmtpUtf8Mailbox
+            }
             0xa0 | 0xa3 | 0xa5 | 0x88 => Self::Other(element.tag),
             _ => return None,
         })
@@ -39,6 +52,7 @@ impl<'a> GeneralName<'a> {
             Self::Uri(_) => "uniformResourceIdentifier",
             Self::Directory(_) => "directoryName",
             Self::Ip(_) => "iPAddress",
+            Self::SmtpUtf8Mailbox => "SmtpUTF8Mailbox",
             Self::Other(0xa0) => "otherName",
             Self::Other(0xa3) => "x400Address",
             Self::Other(0xa5) => "ediPartyName",

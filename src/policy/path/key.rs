@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::der;
+use crate::certificate::{RSA_BITS_MAX, key_algorithm_name};
 
 /// Kind of a key, read from its SubjectPublicKeyInfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +19,6 @@ pub(super) enum Key {
     Unsupported(String),
 }
 
-/// Length of the longest RSA keys that the crypto providers verify with, in bits.
-const MAX_RSA_BITS: usize = 8_192;
-
 impl Key {
     /// None if the encoding is malformed.
     pub(super) fn read(spki: &[u8]) -> Option<Self> {
@@ -29,41 +27,32 @@ impl Key {
         let oid = algorithm.expect(der::OID)?;
         let key = fields.bytes()?;
         fields.end()?;
+        let unsupported = || Self::Unsupported(key_algorithm_name(spki));
         Some(match oid {
             // rsaEncryption and id-RSASSA-PSS.
             [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1 | 10] => Self::Rsa { bits: rsa_bits(key)? },
             [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1] => match algorithm.element()? {
-                curve if curve.tag != der::OID => Self::Unsupported("ECDSA with explicit parameters".into()),
+                curve if curve.tag != der::OID => unsupported(),
                 curve => match curve.content {
                     [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7] => Self::P256,
                     [0x2b, 0x81, 0x04, 0x00, 0x22] => Self::P384,
                     [0x2b, 0x81, 0x04, 0x00, 0x23] => Self::P521,
-                    curve => Self::Unsupported(curve_name(&der::dotted(curve))),
+                    _ => unsupported(),
                 },
             },
             [0x2b, 0x65, 0x70] => Self::Ed25519,
-            [0x2b, 0x65, 0x71] => Self::Unsupported("Ed448".into()),
-            [0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1] => Self::Unsupported("DSA".into()),
-            oid => Self::Unsupported(der::dotted(oid)),
+            _ => unsupported(),
         })
     }
 
     /// Returns true if the crypto provider verifies signatures of such keys, and RSA keys have at least this many bits.
     pub(super) fn is_accepted(&self, minimum_rsa_bits: usize) -> bool {
         match self {
-            Self::Rsa { bits } => (minimum_rsa_bits..=MAX_RSA_BITS).contains(bits),
+            Self::Rsa { bits } => (minimum_rsa_bits..=RSA_BITS_MAX).contains(bits),
             Self::P521 => cfg!(feature = "aws-lc-rs"),
             Self::P256 | Self::P384 | Self::Ed25519 => true,
             Self::Unsupported(_) => false,
         }
-    }
-}
-
-fn curve_name(oid: &str) -> String {
-    match oid {
-        "1.3.132.0.10" => "secp256k1".into(),
-        _ if oid.starts_with("1.3.36.3.3.2.8.1.1.") => format!("brainpool ({oid})"),
-        _ => format!("ECDSA on the curve {oid}"),
     }
 }
 

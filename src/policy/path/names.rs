@@ -46,19 +46,17 @@ impl<'p> ConstrainedNames<'p> {
         certificate.extensions.subject_alternative_names.iter().try_for_each(|name| self.check_name(name))
     }
 
-    /// Checks the common names of a leaf that are hosts of a domain, unless it has a dNSName, as OpenSSL does.
+    /// Checks the common names of a leaf that are hosts of a domain, in the form that rules compare: also those beside a
+    /// dNSName, which OpenSSL does not check.
     pub(super) fn check_common_names(&mut self, leaf: &PathCertificate<'_>) -> Result<(), Failure> {
-        let names = &leaf.extensions.subject_alternative_names;
-        if self.constraints.is_empty() || names.iter().any(|name| matches!(name, GeneralName::Dns(_))) {
+        if self.constraints.is_empty() {
             return Ok(());
         }
         let common_names = leaf.subject.attributes().filter(|attribute| attribute.oid() == COMMON_NAME);
-        for host in
-            common_names.filter_map(|name| name.text()).filter(|text| text.contains('.') && is_host(text))
-        {
-            self.check_name(&GeneralName::Dns(host))?;
-        }
-        Ok(())
+        common_names
+            .filter_map(|name| name.prepared_text())
+            .filter(|text| is_like_host(text))
+            .try_for_each(|host| self.check_name(&GeneralName::Dns(&host)))
     }
 
     fn check_name(&mut self, name: &GeneralName<'_>) -> Result<(), Failure> {
@@ -92,6 +90,8 @@ const COMMON_NAME: &str = "2.5.4.3";
 
 fn has_same_form(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
     match (name, base) {
+        (GeneralName::SmtpUtf8Mailbox, GeneralName::Email(_) | GeneralName::Other(0xa0))
+        | (GeneralName::Other(0xa0), GeneralName::SmtpUtf8Mailbox) => true,
         (GeneralName::Other(name), GeneralName::Other(base)) => name == base,
         _ => std::mem::discriminant(name) == std::mem::discriminant(base),
     }
@@ -99,7 +99,9 @@ fn has_same_form(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
 
 fn unclear(name: &GeneralName<'_>, base: &GeneralName<'_>) -> Failure {
     let reason = match name {
-        GeneralName::Other(_) => format!("constraints on {} are not supported", name.form()),
+        GeneralName::Other(_) | GeneralName::SmtpUtf8Mailbox => {
+            format!("constraints on {} are not supported", name.form())
+        }
         _ => format!("{} cannot be compared with the constraint {}", print(name), print(base)),
     };
     Failure::NameConstraint(reason)
@@ -112,7 +114,7 @@ fn print(name: &GeneralName<'_>) -> String {
         }
         GeneralName::Directory(name) => format!("{name:.256}", name = name.to_string()),
         GeneralName::Ip(bytes) => bytes.iter().map(u8::to_string).collect::<Vec<_>>().join("."),
-        GeneralName::Other(_) => String::new(),
+        GeneralName::SmtpUtf8Mailbox | GeneralName::Other(_) => String::new(),
     };
     format!("{} {value:?}", name.form())
 }
@@ -229,6 +231,13 @@ fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
+/// Returns true for labels of letters, digits, hyphens and underscores. With letters beyond ASCII, which [`is_host`] does
+/// not allow, such a name cannot be compared with a constraint.
+fn is_like_host(text: &str) -> bool {
+    let is_label_character = |character: char| character.is_alphanumeric() || "-_.".contains(character);
+    text.contains('.') && text.chars().all(is_label_character)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,9 +335,14 @@ mod tests {
         ] {
             assert_eq!(directory(&name(subject), &name(base), true), expected, "{subject} in {base}");
         }
-        let bmp_string = [0x30, 15, 0x31, 13, 0x30, 11, 6, 3, 85, 4, 10, 0x1e, 4, 0, b'C', 0, b'o'];
-        let bmp_string = DistinguishedName::from_der(&bmp_string).unwrap();
-        assert_eq!(directory(&bmp_string, &name("O=Co"), true), None, "excluded");
-        assert_eq!(directory(&bmp_string, &name("O=Co"), false), OUT, "permitted");
+        let organization = |tag, value: [u8; 4]| {
+            let head = [0x30, 15, 0x31, 13, 0x30, 11, 6, 3, 85, 4, 10, tag, 4];
+            DistinguishedName::from_der(&[&head[..], &value].concat()).unwrap()
+        };
+        let bmp_string = organization(0x1e, *b"\0C\0o");
+        assert_eq!(directory(&bmp_string, &name("O=Co"), true), IN, "BMPString");
+        let teletex_string = organization(0x14, *b"C\xc8uo");
+        assert_eq!(directory(&teletex_string, &name("O=Co"), true), None, "excluded");
+        assert_eq!(directory(&teletex_string, &name("O=Co"), false), OUT, "permitted");
     }
 }

@@ -126,13 +126,13 @@ impl<'a> Identifier<'a> {
     fn unsupported(&self) -> SignatureError {
         let oid = der::dotted(self.oid);
         let name = match oid.as_str() {
-            "1.2.840.113549.1.1.4" => "md5WithRSAEncryption",
-            "1.2.840.113549.1.1.5" => "sha1WithRSAEncryption",
+            "1.2.840.113549.1.1.4" => "md5WithRSAEncryption (MD5)",
+            "1.2.840.113549.1.1.5" => "sha1WithRSAEncryption (SHA-1)",
             "1.2.840.113549.1.1.10" => "RSASSA-PSS with these parameters",
-            "1.2.840.113549.1.1.14" => "sha224WithRSAEncryption",
-            "1.2.840.10040.4.3" => "dsa-with-sha1",
+            "1.2.840.113549.1.1.14" => "sha224WithRSAEncryption (SHA-224)",
+            "1.2.840.10040.4.3" => "dsa-with-sha1 (SHA-1)",
             "2.16.840.1.101.3.4.3.2" => "dsa-with-sha256",
-            "1.2.840.10045.4.1" => "ecdsa-with-SHA1",
+            "1.2.840.10045.4.1" => "ecdsa-with-SHA1 (SHA-1)",
             "1.2.840.10045.4.3.1" => "ecdsa-with-SHA224",
             "1.3.101.113" => "Ed448",
             other => other,

@@ -66,6 +66,31 @@ fn chains_are_verified_against_the_roots_for_client_authentication() {
 }
 
 #[test]
+fn rejection_of_an_untrusted_chain_prints_the_reason() {
+    let root = Authority::root("root");
+    let client = Leaf::client("orders");
+    let anchors = TrustAnchors::from_der([root.der()]).unwrap();
+    let policy = Policy::builder().trust(anchors.clone()).build().unwrap();
+    let server_only = client.clone().usages(&[ExtendedKeyUsagePurpose::ServerAuth]);
+    for (issued, expected) in [
+        (
+            Authority::root("root").issue(&client),
+            "no chain leads from the client certificate to a trusted root: a signature in the chain is wrong: a CA with \
+             the right name and another key",
+        ),
+        (
+            Authority::root("other").issue(&client),
+            "no chain leads from the client certificate to a trusted root: no root or presented certificate issued it",
+        ),
+        (root.issue(&server_only), "the client certificate is not meant for client authentication"),
+    ] {
+        let presented = read(&issued).into();
+        assert_eq!(policy.judge(&presented, NOW).unwrap_err().to_string(), expected);
+        assert_eq!(anchors.judge(&presented, NOW).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
 fn chain_expires_with_its_intermediate_on_an_open_connection() {
     let root = Authority::root("root");
     let issuing = root.intermediate_until("issuing", NOON + 100);

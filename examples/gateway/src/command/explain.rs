@@ -59,6 +59,15 @@ fn explanation(args: &ExplainArgs) -> Result<(String, bool), String> {
         _ => format!("--route {:?}: invalid request, which gets 400", args.route),
     })?;
     let presented = presented(args)?;
+    if let Presented::Certificate(certificate) = &presented
+        && let Some(key) = loaded.listener.tls.unverifiable_key(certificate)
+    {
+        let text = format!(
+            "refused: no TLS handshake can verify the key of this certificate: {key} is not supported; a client with \
+             such a key sends no certificate, or its handshake fails"
+        );
+        return Ok((text, false));
+    }
     let now = args.at.unwrap_or_else(|| SystemClock.now());
     if let Some(text) = failed_handshake(&routing.file.handshake_rule, &presented, now) {
         return Ok((text, false));

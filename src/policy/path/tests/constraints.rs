@@ -24,7 +24,8 @@ fn names_of_each_form_are_within_the_constraints_of_the_ca() {
     let valid = ChainVerdict::Trusted;
     let outside = ChainVerdict::NameConstraint;
     let range = &[10, 0, 0, 0, 255, 0, 0, 0][..];
-    let cases: [(&str, Names<'_>, Names<'_>, Names<'_>, ChainVerdict); 25] = [
+    let mailbox = &[6, 8, 0x2b, 6, 1, 5, 5, 7, 8, 9, 0xa0, 3, 12, 1, b'a'][..];
+    let cases: [(&str, Names<'_>, Names<'_>, Names<'_>, ChainVerdict); 29] = [
         ("permitted DNS", &[(DNS, b"example.com")], &[], &[(DNS, b"a.example.com")], valid),
         ("other DNS", &[(DNS, b"example.com")], &[], &[(DNS, b"example.net")], outside),
         (
@@ -61,6 +62,22 @@ fn names_of_each_form_are_within_the_constraints_of_the_ca() {
         ("directory name", &[], &[(DIRECTORY, billing)], &[(DIRECTORY, billing)], outside),
         ("form that is not supported", &[(OTHER_NAME, upn)], &[], &[(OTHER_NAME, upn)], outside),
         ("no name of such a form", &[(OTHER_NAME, upn)], &[], &[(DNS, b"example.com")], valid),
+        (
+            "SmtpUTF8Mailbox, permitted mail",
+            &[(EMAIL, b"example.com")],
+            &[],
+            &[(OTHER_NAME, mailbox)],
+            outside,
+        ),
+        (
+            "SmtpUTF8Mailbox, excluded mail",
+            &[],
+            &[(EMAIL, b"example.com")],
+            &[(OTHER_NAME, mailbox)],
+            outside,
+        ),
+        ("SmtpUTF8Mailbox, other name", &[], &[(OTHER_NAME, upn)], &[(OTHER_NAME, mailbox)], outside),
+        ("SmtpUTF8Mailbox, DNS", &[(DNS, b"example.com")], &[], &[(OTHER_NAME, mailbox)], valid),
         ("such a form without a constraint", &[(DNS, b"example.com")], &[], &[(OTHER_NAME, upn)], valid),
     ];
     for (case, permitted, excluded, names, expected) in cases {
@@ -153,9 +170,21 @@ fn common_name_of_a_leaf_that_is_a_host_is_within_the_constraints_on_dns_names()
     for (case, common_name, names, expected) in [
         ("permitted host", "a.example.com", &[][..], ChainVerdict::Trusted),
         ("other host", "a.example.net", &[], outside),
-        ("no domain", "orders", &[], ChainVerdict::Trusted),
+        ("one label", "orders", &[], ChainVerdict::Trusted),
+        ("permitted host with spaces", " A.example.com ", &[], ChainVerdict::Trusted),
+        ("other host with spaces", " a.example.net ", &[], outside),
+        ("other host in full width", "ａ.example.net", &[], outside),
+        ("letters beyond ASCII", "ä.example.com", &[], outside),
+        ("empty label", "a..example.com", &[], outside),
         ("not a host", "orders of example.net", &[], ChainVerdict::Trusted),
-        ("other host with a dNSName", "a.example.net", &[(DNS, &b"example.com"[..])], ChainVerdict::Trusted),
+        ("mail address", "orders@example.net", &[], ChainVerdict::Trusted),
+        (
+            "permitted host with a dNSName",
+            "a.example.com",
+            &[(DNS, &b"example.com"[..])],
+            ChainVerdict::Trusted,
+        ),
+        ("other host with a dNSName", "a.example.net", &[(DNS, b"example.com")], outside),
     ] {
         let leaf = Forge::new(common_name).by("issuing");
         let leaf = if names.is_empty() { leaf } else { leaf.names(names) }.der();

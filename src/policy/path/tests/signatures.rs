@@ -127,7 +127,7 @@ fn key_that_is_too_short_or_not_supported_is_named() {
         assert_eq!(text(&root, &[leaf]), format!("the key of the client certificate {expected}"));
         let short = Forge { spki, ..Forge::ca("root") }.der();
         let listed = Forge::ca("root").der();
-        assert_eq!(verdict(&short, &[listed]), ChainVerdict::Signature, "a root's key signs nothing");
+        assert_eq!(text(&short, &[listed]), format!("the key of root \"CN=root\" {expected}"));
     }
     let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
     let issuing = Forge { spki: rsa.subject_public_key_info(), ..Forge::ca("issuing").by("root") };
@@ -150,9 +150,11 @@ fn signature_with_an_algorithm_that_is_not_supported_is_named() {
     let root = Forge::ca("root").der();
     let sha1 = vec![0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5, 5, 0];
     let ecdsa_sha1 = vec![0x30, 9, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
-    for (algorithm, name) in [(sha1, "sha1WithRSAEncryption"), (ecdsa_sha1, "ecdsa-with-SHA1")] {
+    for (algorithm, name) in
+        [(sha1, "sha1WithRSAEncryption (SHA-1)"), (ecdsa_sha1, "ecdsa-with-SHA1 (SHA-1)")]
+    {
         let leaf = Forge { inner_algorithm: algorithm.clone(), algorithm, ..Forge::new("orders").by("root") };
-        let expected = format!("the client certificate is signed with {name}, which is not supported");
+        let expected = format!("the signature algorithm of the client certificate is not supported: {name}");
         assert_eq!(text(&root, &[leaf.der()]), expected);
     }
     let leaf = Forge {

@@ -1,7 +1,7 @@
 //! Steps of section 6.1 other than constraints, policies and signatures.
 
 use super::{
-    forge::{ANY_PURPOSE, CLIENT_AUTH, Forge, SERVER_AUTH, name, name_of, sequence},
+    forge::{ANY_PURPOSE, CLIENT_AUTH, Forge, SERVER_AUTH, der, name, name_of, sequence},
     *,
 };
 
@@ -135,6 +135,8 @@ fn malformed_certificate_names_its_field() {
     };
     let other_algorithm =
         |forge: Forge| Forge { inner_algorithm: vec![0x30, 5, 6, 3, 0x2b, 0x65, 0x70], ..forge };
+    let utf8_name =
+        |text: &[u8]| sequence(&[&der(0x31, &[&sequence(&[&[6, 3, 85, 4, 3], &der(12, &[text])])])]);
     for (case, change, part) in [
         (
             "algorithm",
@@ -143,6 +145,9 @@ fn malformed_certificate_names_its_field() {
         ),
         ("extension", &twice, "an extension that appears twice"),
         ("version", &|forge| Forge { version: Some(0), ..forge }, "its version"),
+        ("BMPString", &|forge| Forge { subject: name_of(0x1e, "abc"), ..forge }, "its subject"),
+        ("UTF8String", &|forge| Forge { issuer: utf8_name(&[0xff]), ..forge }, "its issuer"),
+        ("directory name", &|forge| forge.names(&[(0xa4, &utf8_name(&[0xff]))]), "its subjectAltName"),
         ("serial", &|forge| Forge { serial: Vec::new(), ..forge }, "its serialNumber"),
         ("key usage", &|forge| forge.extension(15, true, vec![3, 1]), "its keyUsage"),
         ("purposes", &|forge| forge.purposes(&[]), "its extKeyUsage"),
@@ -172,7 +177,11 @@ fn names_are_chained_by_section_7_1() {
         ("string type", name_of(0x13, "Contoso"), name("Contoso"), true),
         ("spaces", name("Contoso  Issuing "), name("Contoso Issuing"), true),
         ("composition", name("Gr\u{fc}n"), name("Gru\u{308}n"), true),
+        ("BMPString", name_of(0x1e, "\0C\0o\0n"), name("con"), true),
+        ("UniversalString", name_of(0x1c, "\0\0\0C\0\0\0o"), name("co"), true),
+        ("TeletexString", name_of(0x14, "Contoso"), name("Contoso"), true),
         ("another name", name("Contoso"), name("Contos"), false),
+        ("another BMPString", name_of(0x1e, "\0C\0o\0n"), name("co"), false),
         ("NUL", name("Contoso"), name("Contoso\0"), false),
         ("an empty name", name(""), name(""), false),
     ] {

@@ -83,6 +83,46 @@ fn certificates_are_explained_with_their_verdict() {
     }
 }
 
+/// The certificate with the OID of P-256 replaced by that of the curve prime239v1. Its signature is wrong.
+fn with_other_curve(pem: &str) -> String {
+    const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+    let mut der = pem::parse(pem).unwrap().into_contents();
+    let at = der.windows(P256.len()).position(|bytes| bytes == P256).unwrap();
+    der[at + P256.len() - 1] = 4;
+    pem::encode(&pem::Pem::new("CERTIFICATE", der))
+}
+
+#[test]
+fn key_that_no_handshake_verifies_is_refused_under_every_policy() {
+    let demo = Demo::start();
+    let client = std::fs::read_to_string(demo.dir().join("client.pem")).unwrap();
+    std::fs::write(demo.dir().join("other-curve.pem"), with_other_curve(&client)).unwrap();
+    let document = "<policies><inbound /></policies>";
+    std::fs::write(demo.dir().join("empty.xml"), document).unwrap();
+    let config = demo.dir().join("gateway.toml");
+    let mut text = std::fs::read_to_string(&config).unwrap();
+    for (path, rules) in [
+        ("/unanchored", "issuer = [\"CN=any\"], allow_unanchored = true"),
+        ("/shadow", "trust = \"partners\", mode = \"shadow\""),
+        ("/document", "policy = \"empty.xml\", allow_unanchored = true"),
+    ] {
+        text.push_str(&format!(
+            "\n[[routes]]\npath = \"{path}\"\nupstream = \"https://localhost\"\nidentity = \"orders\"\n\
+             client_certificate = {{ {rules} }}\n"
+        ));
+    }
+    std::fs::write(&config, text).unwrap();
+    let refusal = "refused: no TLS handshake can verify the key of this certificate: ECDSA on the curve \
+                   1.2.840.10045.3.1.4 is not supported;";
+    for path in ["/orders", "/open", "/unanchored", "/shadow", "/document"] {
+        let (code, printed) = explain(&demo, path, "other-curve", &[]);
+        assert!(code == Some(2) && printed.starts_with(refusal), "{path}: {printed}");
+        assert!(!printed.contains("admitted"), "{path}: {printed}");
+        let (_, printed) = explain(&demo, path, "client", &[]);
+        assert!(!printed.contains("handshake"), "{path}: {printed}");
+    }
+}
+
 #[test]
 fn explain_prints_the_chosen_identity_and_exits_by_the_verdict() {
     let demo = Demo::start();
