@@ -3,7 +3,10 @@
 use http::Method;
 use rustls::version::TLS13;
 
-use super::world::{Callers, SUCCESS, Status, World};
+use super::{
+    crl_issuer::CrlIssuer,
+    world::{Callers, SUCCESS, Status, World},
+};
 use crate::support::{
     callers::Http,
     get, in_time,
@@ -42,6 +45,19 @@ async fn caller_of_a_removed_ca_is_rejected_on_the_next_request() {
     let other = Authority::root("Other CA");
     world.reload(|| replace(&world.file("partners.pem"), other.pem()));
     callers.assert_next("/tested", FORBIDDEN, "").await;
+    steady.stop().await;
+}
+
+#[tokio::test]
+async fn revoked_certificate_is_rejected_on_the_next_request() {
+    let issuer = CrlIssuer::new();
+    let world = issuer.start(&route("client_certificate = { trust = \"listed\" }")).await;
+    let callers = Callers::start(&world, &issuer.partner(), "/tested", "anonymous").await;
+    let others = Callers::start(&world, &issuer.other(), "/tested", "anonymous").await;
+    let steady = world.begin_steady_requests().await;
+    issuer.revoke(&world);
+    callers.assert_next("/tested", FORBIDDEN, "").await;
+    others.assert_next("/tested", SUCCESS, "anonymous").await;
     steady.stop().await;
 }
 

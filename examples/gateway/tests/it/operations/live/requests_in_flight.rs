@@ -15,6 +15,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
+    crl_issuer::CrlIssuer,
     upstream::{DOWNLOAD, UPLOAD},
     world::World,
 };
@@ -195,6 +196,17 @@ async fn requests_in_flight_of_a_removed_ca_are_cut() {
 }
 
 #[tokio::test]
+async fn requests_in_flight_of_a_revoked_certificate_are_cut() {
+    let issuer = CrlIssuer::new();
+    let world = issuer.start(&routes("{ trust = \"listed\" }")).await;
+    assert_cut_and_finished(world, &issuer.partner(), "revoked", async |world| {
+        issuer.revoke(world);
+        Instant::now()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn requests_in_flight_of_a_deleted_store_entry_are_cut() {
     let world = World::start(&routes("{ in_store = true }")).await;
     let partner = world.partner();
@@ -238,7 +250,7 @@ async fn requests_in_flight_of_a_document_that_loses_its_guard_are_cut() {
          <set-variable name=\"is-partner\" value=\"yes\" /></when></choose>",
     );
     let routes = routes("{ policy = \"policy.xml\", trust = \"partners\" }");
-    let world = World::start_with(&routes, &[("policy.xml", &guarded)]).await;
+    let world = World::start_with(&routes, &[("policy.xml", guarded.as_bytes())]).await;
     let partner = world.partner();
     assert_cut_and_finished(world, &partner, "policy_document", async |world| {
         world.reload(|| replace(&world.file("policy.xml"), unguarded));
