@@ -75,6 +75,20 @@ async fn caller_whose_store_entry_is_deleted_is_rejected_on_the_next_request() {
 }
 
 #[tokio::test]
+async fn deletion_of_a_store_entry_is_effective_while_the_configuration_is_invalid() {
+    let world = World::start(&route("client_certificate = { in_store = true }")).await;
+    let partner = world.partner();
+    world.add_to_store("partner", &partner).await;
+    let callers = Callers::start(&world, &partner, "/tested", "anonymous").await;
+    let from = world.running.lines();
+    replace(&world.file("gateway.toml"), "[listener");
+    world.running.logged(from, "ERROR gateway::server::follow: configuration not reloaded: ");
+    let deleted = world.manage(Method::DELETE, "/certificates/partner", String::new()).await;
+    assert_eq!(deleted, 200);
+    callers.assert_next("/tested", FORBIDDEN, "").await;
+}
+
+#[tokio::test]
 async fn changed_rule_decides_about_the_next_request() {
     let rule = "client_certificate = { trust = \"partners\", common_name = [\"partner\"] }";
     let world = World::start(&route(rule)).await;
