@@ -42,6 +42,10 @@ const MAX_REQUESTS: usize = 20;
 /// Interval at which the timeouts of a connection with a request in flight are checked, and its requests judged again.
 pub(super) const BUSY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Time for a caller to read the status with which its gRPC response was cut. With [`BUSY_INTERVAL`] it is well below the
+/// two seconds within which requests are cut.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Default time for which a connection with unread responses that cannot be reset stays open after a GOAWAY.
 const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -360,7 +364,7 @@ impl Activity {
                 if let Some((_, kind)) = end.filter(|(at, _)| *at <= now) {
                     return Poll::Ready(Expiry::Close(kind));
                 }
-                self.recheck();
+                let has_status_due = self.recheck();
                 if let Some(expiry) = self.expire_responses(now, timeouts) {
                     return Poll::Ready(expiry);
                 }
@@ -370,7 +374,11 @@ impl Activity {
                 let is_busy = self.is_busy();
                 self.is_checked.store(is_busy, Ordering::Relaxed);
                 // A head that begins meanwhile times out no earlier.
-                let interval = if is_busy { BUSY_INTERVAL } else { timeouts.head };
+                let interval = match is_busy {
+                    true if has_status_due => STATUS_TIMEOUT,
+                    true => BUSY_INTERVAL,
+                    false => timeouts.head,
+                };
                 let next = end.map_or(now + interval, |(at, _)| at.min(now + interval));
                 timer.as_mut().reset(next);
             }

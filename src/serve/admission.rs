@@ -93,15 +93,16 @@ impl RequestAdmission {
         let _ = self.response.set(response);
     }
 
-    /// Judges the request again, and cuts it if it is not admitted any more.
-    pub(super) fn recheck(&self) {
+    /// Judges the request again, and cuts it if it is not admitted any more. Returns true if its response ends with a
+    /// status: the request is cut by the next call if the caller has not read it.
+    pub(super) fn recheck(&self) -> bool {
         let CallerConnection { state, presented, .. } = &*self.connection;
         if self.is_over.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         if !self.is_denied.load(Ordering::Relaxed) {
             if is_admitted(&self.rechecks(), presented, state) {
-                return;
+                return false;
             }
             if let Some(upload) = &self.upload {
                 upload.cut();
@@ -109,7 +110,7 @@ impl RequestAdmission {
             if let Some(response) = self.response.get().and_then(Weak::upgrade) {
                 self.is_denied.store(true, Ordering::Relaxed);
                 response.deny();
-                return;
+                return true;
             }
         }
         // Also a gRPC response whose caller has not read its status.
@@ -118,6 +119,7 @@ impl RequestAdmission {
             Some(stream) => stream.reset(),
             None => drop(state.close(Closing::Revoked)),
         }
+        false
     }
 
     /// Judges the connection, which has switched to another protocol, again until it is closed.
@@ -177,22 +179,81 @@ impl OnAdmission for RequestAdmission {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep, timeout};
+
     use super::*;
     use crate::{
         acceptor::{Occupancy, Occupied},
-        serve::BufferBudget,
+        serve::{BufferBudget, ProgressLimits, activity::Timeouts},
     };
+
+    fn connection(activity: &Arc<Activity>) -> Arc<CallerConnection> {
+        Arc::new(CallerConnection {
+            activity: activity.clone(),
+            state: Arc::new(ConnectionState::new(([127, 0, 0, 1], 1).into())),
+            presented: Presented::Nothing,
+        })
+    }
+
+    /// Admits until the flag is set.
+    struct Revocable(AtomicBool);
+
+    impl Recheck for Revocable {
+        fn is_admitted(&self, _: &Presented, _: std::net::SocketAddr) -> bool {
+            !self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Response whose status is not read.
+    struct Unread(OnceLock<Instant>);
+
+    impl GrpcResponse for Unread {
+        fn deny(&self) {
+            assert!(self.0.set(Instant::now()).is_ok(), "denied once");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn grpc_response_ends_within_a_second_and_without_its_status_read_half_a_second_later() {
+        for millis in [1, 300, 999, 1_000, 1_001, 2_500] {
+            let activity = Activity::new(Arc::default(), BufferBudget::new(usize::MAX));
+            let connection = connection(&activity);
+            let _in_flight = activity.begin(true, true).unwrap();
+            let admission = RequestAdmission::new(connection.clone(), None);
+            let (revocable, unread) =
+                (Arc::new(Revocable(AtomicBool::new(false))), Arc::new(Unread(OnceLock::new())));
+            let response: Arc<dyn GrpcResponse> = unread.clone();
+            admission.set_response(Arc::downgrade(&response));
+            admission.recheck_by(revocable.clone());
+            let minute = Duration::from_secs(60);
+            let timeouts = Timeouts { idle: minute, head: minute, read: ProgressLimits::new(None, 0) };
+            let cut = async {
+                sleep(Duration::from_millis(millis)).await;
+                revocable.0.store(true, Ordering::Relaxed);
+                let since = Instant::now();
+                while connection.state.closing().is_none() {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                (since, Instant::now())
+            };
+            let (timed_out, (since, cut)) =
+                tokio::join!(timeout(Duration::from_secs(10), activity.timed_out(timeouts)), cut);
+            assert!(timed_out.is_err());
+            let denied = *unread.0.get().unwrap();
+            assert!(denied - since <= Duration::from_millis(1_001), "{millis}: {:?}", denied - since);
+            let after = (cut - denied).as_millis();
+            assert!((499..=502).contains(&after), "{millis}: {after}");
+        }
+    }
 
     #[tokio::test]
     async fn request_counts_as_admitted_once_and_not_after_its_end() {
         let activity = Activity::new(Arc::default(), BufferBudget::new(usize::MAX));
         let _other = activity.begin(false, false).unwrap();
         let is_admitted = || matches!(activity.occupancy(), Occupancy::Busy { is_admitted: true, .. });
-        let connection = Arc::new(CallerConnection {
-            activity: activity.clone(),
-            state: Arc::new(ConnectionState::new(([127, 0, 0, 1], 1).into())),
-            presented: Presented::Nothing,
-        });
+        let connection = connection(&activity);
         let admission = RequestAdmission::new(connection.clone(), None);
         admission.admitted();
         admission.admitted();

@@ -18,6 +18,8 @@ pub mod attackers;
 pub mod caller;
 pub mod der;
 mod folder;
+#[cfg(feature = "serve")]
+pub mod observed;
 pub mod pki;
 pub mod random;
 pub mod raw;

@@ -16,10 +16,14 @@ impl Activity {
         requests.push(request);
     }
 
-    /// Judges all registered requests again.
-    pub(super) fn recheck(&self) {
+    /// Judges all registered requests again. Returns true if one of them ends with a status that its caller must read.
+    pub(super) fn recheck(&self) -> bool {
         let mut open = Vec::new();
         lock(&self.rechecked).retain(|request| request.upgrade().map(|request| open.push(request)).is_some());
-        open.iter().for_each(|request| request.recheck());
+        let mut has_status_due = false;
+        for request in open {
+            has_status_due |= request.recheck();
+        }
+        has_status_due
     }
 }

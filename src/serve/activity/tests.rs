@@ -1,10 +1,8 @@
-use super::{super::http2_frames::FloodKind, owed_uploads::PROGRESS, *};
-use crate::{
-    acceptor::{Occupancy, Occupied},
-    serve::ProgressClock,
-};
+//! Timeouts of a connection, and the number of its requests.
 
 mod unread;
+
+use super::{super::http2_frames::FloodKind, *};
 
 const IDLE: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -28,7 +28,7 @@ use tower_mtls::{
     MtlsListener, ServerTls,
     acceptor::ListenerLimits,
     serve,
-    serve::{CallerBody, ConnectionObserver, HttpLimits, TimeoutKind},
+    serve::{CallerBody, HttpLimits, TimeoutKind},
 };
 
 use super::{
@@ -39,6 +39,7 @@ use crate::support::{
     Http, Tls,
     attackers::{Paths, Target},
     caller::Caller,
+    observed::{Observed, OpenExchange},
     pki::{Authority, Leaf},
     server::Server,
 };
@@ -56,42 +57,6 @@ pub(super) struct World {
     small: &'static str,
     exchanges: Arc<AtomicUsize>,
     observed: Arc<Observed>,
-}
-
-#[derive(Default)]
-struct Observed {
-    open: AtomicUsize,
-    timed_out: Mutex<Vec<TimeoutKind>>,
-}
-
-impl ConnectionObserver for Observed {
-    fn opened(&self) {
-        self.open.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn closed(&self) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    fn timed_out(&self, timeout: TimeoutKind) {
-        self.timed_out.lock().unwrap().push(timeout);
-    }
-}
-
-/// An exchange from its request to the end of its response body.
-struct OpenExchange(Arc<AtomicUsize>);
-
-impl OpenExchange {
-    fn begin(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::SeqCst);
-        Self(open.clone())
-    }
-}
-
-impl Drop for OpenExchange {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 impl World {
@@ -171,12 +136,12 @@ impl World {
 
     /// Returns the number of connections that have completed their handshake.
     pub(super) fn connections(&self) -> usize {
-        self.observed.open.load(Ordering::SeqCst)
+        self.observed.open()
     }
 
     /// Returns the reasons for which connections were closed.
     pub(super) fn timed_out(&self) -> Vec<TimeoutKind> {
-        self.observed.timed_out.lock().unwrap().clone()
+        self.observed.timed_out()
     }
 
     /// Calls on new connections until the flag is set; returns the number of calls.

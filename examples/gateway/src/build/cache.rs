@@ -13,7 +13,7 @@ use tower_mtls::{
     identity::Identities,
 };
 
-use super::{api_trust::ApiTrust, rate_limits::LimiterMemo, revocation::CrlCache};
+use super::{api_trust::ApiTrust, rate_limits::LimiterMemo, revocation::CrlCache, served::LoadedSource};
 use crate::{routing::Client, store::CurrentStore};
 
 /// SHA-256 of all sources of a value. Some sources are secret: a digest is never logged or stored.
@@ -44,6 +44,10 @@ impl Digest {
 /// Values of earlier loads.
 #[derive(Default)]
 pub(crate) struct Cache {
+    /// The configuration that serves.
+    pub(super) served: Option<LoadedSource>,
+    /// The configuration of this load.
+    pub(super) loaded: Option<LoadedSource>,
     pub(super) identities: Memo<ClientIdentity>,
     pub(super) anchors: Memo<TrustAnchors>,
     pub(super) crls: CrlCache,
@@ -70,6 +74,10 @@ impl Cache {
     /// Ends a load. Values that a successful load did not use are dropped; a failed load drops none, since the previous
     /// configuration still serves.
     pub(crate) fn finish_load(&mut self, succeeded: bool) {
+        let loaded = self.loaded.take();
+        if succeeded {
+            self.served = loaded;
+        }
         self.identities.finish_load(succeeded);
         self.anchors.finish_load(succeeded);
         self.crls.finish_load(succeeded);

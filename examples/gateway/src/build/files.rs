@@ -1,13 +1,16 @@
 //! Reads files that a configuration names, and collects findings.
 
 use std::{
-    io,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
-use super::fingerprint::{Fingerprint, Fingerprints};
+use super::{
+    cache::Digest,
+    fingerprint::{Fingerprint, Fingerprints},
+};
 use crate::{
     config::{Diagnostic, FilePath, Located, Severity, quoted},
     file,
@@ -16,17 +19,23 @@ use crate::{
 /// The size limit of a file, in bytes.
 const MAX_SIZE: usize = 64 * 1024 * 1024;
 
+/// Digests of the contents of files. CRLs are not among them.
+pub(super) type Contents = BTreeMap<PathBuf, Digest>;
+
+/// A problem of a file, and its remedy.
+pub(super) type Problem = (String, &'static str);
+
 /// Findings and file states of one load.
-#[derive(Debug)]
 pub(super) struct Findings {
     file: PathBuf,
     found: Vec<Diagnostic>,
     read: Fingerprints,
+    contents: Contents,
 }
 
 impl Findings {
     pub(super) fn new(file: &Path, found: Vec<Diagnostic>) -> Self {
-        Self { file: file.to_owned(), found, read: Fingerprints::new() }
+        Self { file: file.to_owned(), found, read: Fingerprints::new(), contents: Contents::new() }
     }
 
     pub(super) fn error<T>(
@@ -59,36 +68,39 @@ impl Findings {
         }
     }
 
-    /// Returns all findings by line, and the state of each file before it was read.
-    pub(super) fn finish(mut self) -> (Vec<Diagnostic>, Fingerprints) {
+    /// Returns all findings by line, the state of each file before it was read, and the contents that were read.
+    pub(super) fn finish(mut self) -> (Vec<Diagnostic>, Fingerprints, Contents) {
         self.found.sort_by_key(|finding| finding.line);
-        (self.found, self.read)
+        (self.found, self.read, self.contents)
     }
 
     /// Reads a file. The contents are erased on drop: certificates are often in one file with their key.
     pub(super) fn read(&mut self, file: &Located<FilePath>) -> Option<Zeroizing<Vec<u8>>> {
-        self.note_state(file);
-        self.or_report(file, file::read(file, MAX_SIZE))
-    }
-
-    /// Records the state of a file before its first read: a change between two reads counts.
-    fn note_state(&mut self, file: &Located<FilePath>) {
-        self.read.entry(file.resolved.clone()).or_insert_with(|| Fingerprint::of(file));
-    }
-
-    fn or_report<T>(&mut self, file: &Located<FilePath>, read: io::Result<T>) -> Option<T> {
-        match read {
-            Ok(contents) => Some(contents),
-            Err(error) => {
-                let problem = format!("{} cannot be read: {error}", quoted(&file.written));
-                self.error(
-                    file,
-                    problem,
-                    "name a file that this user can read; paths start at the folder of this configuration",
-                );
+        match self.read_crl(file) {
+            Ok(contents) => {
+                let digest = Digest::of("file", [contents.as_slice()]);
+                self.contents.insert(file.resolved.clone(), digest);
+                Some(contents)
+            }
+            Err((problem, remedy)) => {
+                self.error(file, problem, remedy);
                 None
             }
         }
+    }
+
+    /// Reads a CRL, which can change while the other files are invalid.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, which is not reported.
+    pub(super) fn read_crl(&mut self, file: &Located<FilePath>) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        // The state before the first read: a change between two reads counts.
+        self.read.entry(file.resolved.clone()).or_insert_with(|| Fingerprint::of(file));
+        file::read(file, MAX_SIZE).map_err(|error| {
+            let problem = format!("{} cannot be read: {error}", quoted(&file.written));
+            (problem, "name a file that this user can read; paths start at the folder of this configuration")
+        })
     }
 
     /// Reads a file that other users should not be able to read.

@@ -27,6 +27,7 @@ use super::{
     route::{self, RouteCounts},
     route_context::RouteContext,
     sections::SectionsByName,
+    served::LoadedSource,
     trust::{self, Roots},
     upstream_trusts::UpstreamTrusts,
 };
@@ -90,10 +91,12 @@ pub(crate) fn load(source: &Source, cache: &mut Cache) -> LoadOutcome {
     };
     let mut findings = Findings::new(file, diagnostics);
     let loaded = config.and_then(|config| build(&config, cache, &mut findings));
-    let (findings, mut read) = findings.finish();
+    let (findings, mut read, contents) = findings.finish();
     read.insert(file.clone(), source.state);
     let is_sound = !findings.iter().any(Diagnostic::is_error);
-    LoadOutcome { loaded: loaded.filter(|_| is_sound), findings, read }
+    let loaded = loaded.filter(|_| is_sound);
+    cache.loaded = Some(LoadedSource { source: source.clone(), contents });
+    LoadOutcome { loaded, findings, read }
 }
 
 /// Builds all parts, so that all errors are reported at once.

@@ -23,6 +23,7 @@ mod route_context;
 mod rows;
 mod rules;
 mod sections;
+mod served;
 mod trust;
 mod unreadable;
 mod upstream_trusts;
@@ -36,4 +37,5 @@ pub(crate) use self::{
     fingerprint::{Fingerprint, Fingerprints, fingerprints},
     load::{LoadOutcome, Loaded, Source, load},
     publication::Publication,
+    served::load_crls,
 };

@@ -15,12 +15,14 @@ use tower_mtls::{
 
 use super::{
     cache::{Cache, Digest, Memo},
-    files::Findings,
+    files::{Findings, Problem},
     sections::SectionsByName,
     trust::{self, Roots},
 };
 use crate::{
-    config::{Config, CrlUrl, FilePath, Located, RevocationCheck, RevocationConfig, quoted},
+    config::{
+        Config, CrlUrl, Diagnostic, FilePath, Located, RevocationCheck, RevocationConfig, Severity, quoted,
+    },
     crl::{DownloadedLists, Issuers, Lists, Source, SourceId},
 };
 
@@ -28,11 +30,22 @@ use crate::{
 #[derive(Default)]
 pub(super) struct CrlCache {
     parsed: Memo<Vec<RevocationList>>,
-    /// Those of the configuration that serves, by set and file.
-    published: HashMap<(String, PathBuf), Lists>,
+    /// Those of the configuration that serves.
+    published: LoadedCrls,
     /// Those of this load.
-    loaded: HashMap<(String, PathBuf), Lists>,
+    loaded: LoadedCrls,
     downloaded: Arc<DownloadedLists>,
+    /// Errors of files in place of which the published lists are used. None: such an error fails the load.
+    tolerated: Option<Vec<Diagnostic>>,
+}
+
+/// Lists of one load.
+#[derive(Default)]
+struct LoadedCrls {
+    /// By set and file.
+    files: HashMap<(String, PathBuf), Lists>,
+    /// Digests of the revocation of each set.
+    sets: BTreeMap<String, Digest>,
 }
 
 impl CrlCache {
@@ -43,6 +56,26 @@ impl CrlCache {
         if succeeded {
             self.published = loaded;
         }
+    }
+
+    /// Returns true if a set of the configuration that serves checks revocation.
+    pub(super) fn is_in_use(&self) -> bool {
+        !self.published.sets.is_empty()
+    }
+
+    /// Returns true if this load has other lists than the configuration that serves.
+    pub(super) fn is_changed(&self) -> bool {
+        self.loaded.sets != self.published.sets
+    }
+
+    /// Runs a load in which the published lists are used in place of invalid files. Returns the errors of these files too.
+    pub(super) fn tolerating<T>(
+        cache: &mut Cache,
+        load: impl FnOnce(&mut Cache) -> T,
+    ) -> (T, Vec<Diagnostic>) {
+        cache.crls.tolerated = Some(Vec::new());
+        let loaded = load(cache);
+        (loaded, cache.crls.tolerated.take().unwrap_or_default())
     }
 }
 
@@ -129,39 +162,54 @@ impl SetContext<'_> {
         self.note_hosts(findings);
         let digests = all.iter().map(|lists| lists.digest.as_slice());
         let digest = Digest::of("revocation", digests.chain([check.value.as_str().as_bytes()]));
+        cache.crls.loaded.sets.insert(self.name.to_owned(), digest);
         let revocation = Revocation::new(mode, all.into_iter().flat_map(|lists| lists.lists));
         Ok(Some(SetRevocation { revocation, digest, sources, is_list_missing }))
     }
 
-    /// Reads the lists of a file, and checks them against those that they replace.
+    /// Returns the lists of a file.
     fn file(&self, file: &Located<FilePath>, crls: &mut CrlCache, findings: &mut Findings) -> Option<Lists> {
-        let mut contents = findings.read(file)?;
-        let digest = Digest::of("crl", [contents.as_slice()]);
-        let parsed =
-            crls.parsed.get_or_build(digest, || RevocationList::read(std::mem::take(&mut *contents)));
-        drop(contents);
-        let name = quoted(&file.written);
-        let lists = match parsed {
-            Ok(lists) => lists,
-            Err(error) => {
-                let remedy = "write a complete CRL in PEM or DER; until then a serving gateway uses the last valid one";
-                findings.error(file, format!("{name}: {error}"), remedy);
+        let key = (self.name.to_owned(), file.resolved.clone());
+        let published = crls.published.files.get(&key).cloned();
+        let read = self.read(file, published.as_ref(), &mut crls.parsed, findings);
+        let lists = match (read, &mut crls.tolerated) {
+            (Ok(lists), _) => lists,
+            (Err((problem, remedy)), Some(tolerated)) => {
+                tolerated.push(file.diagnostic(&self.config.file, Severity::Error, problem, remedy));
+                published?
+            }
+            (Err((problem, remedy)), None) => {
+                findings.error(file, problem, remedy);
                 return None;
             }
         };
-        let key = (self.name.to_owned(), file.resolved.clone());
-        match self.issuers.accept(lists, digest.to_bytes(), crls.published.get(&key), self.now) {
-            Ok(lists) => {
-                crls.loaded.insert(key, lists.clone());
-                Some(lists)
-            }
-            Err(problem) => {
-                let remedy = "write the current CRL of each CA; until then a serving gateway uses the last valid \
-                              one, unless the file gets another name";
-                findings.error(file, format!("{name}: {problem}"), remedy);
-                None
-            }
-        }
+        crls.loaded.files.insert(key, lists.clone());
+        Some(lists)
+    }
+
+    /// Reads the lists of a file, and checks them against those that they replace.
+    fn read(
+        &self,
+        file: &Located<FilePath>,
+        published: Option<&Lists>,
+        parsed: &mut Memo<Vec<RevocationList>>,
+        findings: &mut Findings,
+    ) -> Result<Lists, Problem> {
+        let mut contents = findings.read_crl(file)?;
+        let name = quoted(&file.written);
+        let digest = Digest::of("crl", [contents.as_slice()]);
+        let lists = parsed.get_or_build(digest, || RevocationList::read(std::mem::take(&mut *contents)));
+        drop(contents);
+        let lists = lists.map_err(|error| {
+            let remedy =
+                "write a complete CRL in PEM or DER; until then a serving gateway uses the last valid one";
+            (format!("{name}: {error}"), remedy)
+        })?;
+        self.issuers.accept(lists, digest.to_bytes(), published, self.now).map_err(|problem| {
+            let remedy = "write the current CRL of each CA; until then a serving gateway uses the last valid one, \
+                          unless the file gets another name";
+            (format!("{name}: {problem}"), remedy)
+        })
     }
 
     /// The sources of all URLs.

@@ -1,6 +1,7 @@
 //! Live reload: a replaced configuration file, a change of a file that it names, a downloaded CRL, or SIGHUP replaces the
-//! configuration as a whole, or leaves it unchanged on an error.
+//! configuration as a whole, or leaves it unchanged on an error, except that its current CRLs are used.
 
+mod crls;
 mod edits;
 mod watch;
 
@@ -170,6 +171,7 @@ impl Files {
         if is_torn {
             // It is due again once it has settled.
             tracing::debug!("the configuration changed while it was read");
+            self.finish_load(false);
             self.watch.attempted(before, read, false, Instant::now());
             return;
         }
@@ -189,6 +191,11 @@ impl Files {
             self.log_reloaded(is_reused);
         } else {
             self.status.stale();
+            for error in self.reload_crls(server).await {
+                if !findings.contains(&error) {
+                    findings.push(error);
+                }
+            }
             self.log_errors(findings);
         }
     }

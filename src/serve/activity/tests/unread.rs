@@ -1,6 +1,10 @@
-//! Unread responses.
+//! Responses that their callers do not read.
 
-use super::*;
+use super::{super::owed_uploads::PROGRESS, *};
+use crate::{
+    acceptor::{Occupancy, Occupied},
+    serve::ProgressClock,
+};
 
 /// Response of which nothing is read.
 struct UnreadResponse {

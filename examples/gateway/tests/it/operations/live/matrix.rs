@@ -3,7 +3,10 @@
 use http::Method;
 use rustls::version::TLS13;
 
-use super::world::{Callers, SUCCESS, Status, World};
+use super::{
+    crl_issuer::CrlIssuer,
+    world::{Callers, SUCCESS, Status, World},
+};
 use crate::support::{
     callers::Http,
     get, in_time,
@@ -46,6 +49,19 @@ async fn caller_of_a_removed_ca_is_rejected_on_the_next_request() {
 }
 
 #[tokio::test]
+async fn revoked_certificate_is_rejected_on_the_next_request() {
+    let issuer = CrlIssuer::new();
+    let world = issuer.start(&route("client_certificate = { trust = \"listed\" }")).await;
+    let callers = Callers::start(&world, &issuer.partner(), "/tested", "anonymous").await;
+    let others = Callers::start(&world, &issuer.other(), "/tested", "anonymous").await;
+    let steady = world.begin_steady_requests().await;
+    issuer.revoke(&world);
+    callers.assert_next("/tested", FORBIDDEN, "").await;
+    others.assert_next("/tested", SUCCESS, "anonymous").await;
+    steady.stop().await;
+}
+
+#[tokio::test]
 async fn caller_whose_store_entry_is_deleted_is_rejected_on_the_next_request() {
     let world = World::start(&route("client_certificate = { in_store = true }")).await;
     let partner = world.partner();
@@ -56,6 +72,20 @@ async fn caller_whose_store_entry_is_deleted_is_rejected_on_the_next_request() {
     assert_eq!(deleted, 200);
     callers.assert_next("/tested", FORBIDDEN, "").await;
     steady.stop().await;
+}
+
+#[tokio::test]
+async fn deletion_of_a_store_entry_is_effective_while_the_configuration_is_invalid() {
+    let world = World::start(&route("client_certificate = { in_store = true }")).await;
+    let partner = world.partner();
+    world.add_to_store("partner", &partner).await;
+    let callers = Callers::start(&world, &partner, "/tested", "anonymous").await;
+    let from = world.running.lines();
+    replace(&world.file("gateway.toml"), "[listener");
+    world.running.logged(from, "ERROR gateway::server::follow: configuration not reloaded: ");
+    let deleted = world.manage(Method::DELETE, "/certificates/partner", String::new()).await;
+    assert_eq!(deleted, 200);
+    callers.assert_next("/tested", FORBIDDEN, "").await;
 }
 
 #[tokio::test]

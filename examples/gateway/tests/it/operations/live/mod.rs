@@ -2,6 +2,7 @@
 //! in flight.
 #![cfg(unix)]
 
+mod crl_issuer;
 mod matrix;
 mod requests_in_flight;
 mod upstream;

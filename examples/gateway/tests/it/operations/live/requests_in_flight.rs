@@ -15,6 +15,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use super::{
+    crl_issuer::CrlIssuer,
     upstream::{DOWNLOAD, UPLOAD},
     world::World,
 };
@@ -25,8 +26,8 @@ use crate::support::{
     replace, soon, whole,
 };
 
-/// Twice the promise: other tests run on the same processors.
-const LIMIT: Duration = Duration::from_secs(4);
+/// Maximum time from the moment at which a change is effective to the last cut.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// Two routes with this rule: `/cut`, by default, and `/finish`.
 fn routes(rule: &str) -> String {
@@ -138,7 +139,8 @@ impl LongRequests {
     }
 }
 
-/// Makes a change after which `partner` is not admitted, and returns the time from which it is effective.
+/// `change` makes a change after which `partner` is not admitted, and returns the time from which it is effective: that of
+/// the line `reloaded`, of the response of the management API, or of the expiry.
 async fn assert_cut_and_finished(
     mut world: World,
     partner: &Issued,
@@ -151,6 +153,7 @@ async fn assert_cut_and_finished(
     let from = world.running.lines();
     let since = change(&world).await;
     let taken = cut.assert_cut(&mut world).await - since;
+    println!("{reason}: cut after {taken:?}");
     assert!(taken < LIMIT, "{taken:?}");
     assert_eq!(world.upstream.other_end(), None, "only those of /cut are cut");
     steady.stop().await;
@@ -189,6 +192,17 @@ async fn requests_in_flight_of_a_removed_ca_are_cut() {
     assert_cut_and_finished(world, &partner, "not_trusted", async |world| {
         let other = Authority::root("Other CA");
         world.reload(|| replace(&world.file("partners.pem"), other.pem()));
+        Instant::now()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_in_flight_of_a_revoked_certificate_are_cut() {
+    let issuer = CrlIssuer::new();
+    let world = issuer.start(&routes("{ trust = \"listed\" }")).await;
+    assert_cut_and_finished(world, &issuer.partner(), "revoked", async |world| {
+        issuer.revoke(world);
         Instant::now()
     })
     .await;
@@ -238,7 +252,7 @@ async fn requests_in_flight_of_a_document_that_loses_its_guard_are_cut() {
          <set-variable name=\"is-partner\" value=\"yes\" /></when></choose>",
     );
     let routes = routes("{ policy = \"policy.xml\", trust = \"partners\" }");
-    let world = World::start_with(&routes, &[("policy.xml", &guarded)]).await;
+    let world = World::start_with(&routes, &[("policy.xml", guarded.as_bytes())]).await;
     let partner = world.partner();
     assert_cut_and_finished(world, &partner, "policy_document", async |world| {
         world.reload(|| replace(&world.file("policy.xml"), unguarded));

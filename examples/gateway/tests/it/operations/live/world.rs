@@ -70,7 +70,7 @@ impl World {
     }
 
     /// The same with further files.
-    pub(super) async fn start_with(routes: &str, files: &[(&str, &str)]) -> Self {
+    pub(super) async fn start_with(routes: &str, files: &[(&str, &[u8])]) -> Self {
         let folder = Folder::new();
         let (servers, partners) = (Authority::root("Server CA"), Authority::root("Partner CA"));
         let (identities, steady) = (Authority::root("Identity CA"), Authority::root("Steady CA"));

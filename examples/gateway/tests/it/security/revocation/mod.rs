@@ -5,6 +5,7 @@ mod check;
 mod crl_server;
 mod downloads;
 mod files;
+mod invalid_configuration;
 
 use std::{fs, path::PathBuf};
 
