@@ -5,9 +5,11 @@ use std::{fs, path::PathBuf};
 
 use super::world::{CHAIN_TODAY, REFUSED};
 use crate::support::{
-    Demo, Running, check, gateway, get,
+    Demo, Running, check, eventually, gateway, get,
     pki::{Authority, Leaf, now},
-    replace, whole,
+    replace,
+    slow_upstream::SlowUpstream,
+    soon, whole,
 };
 
 const DAY: i64 = 86_400;
@@ -55,6 +57,11 @@ impl World {
     fn configure(&self, keys: &str) -> PathBuf {
         let toml = fs::read_to_string(self.file("gateway.toml")).unwrap();
         let upstream = toml.split('"').find(|text| text.starts_with("https://localhost:")).unwrap();
+        self.configure_for(keys, &format!("upstream = \"{upstream}\"\nidentity = \"orders\""))
+    }
+
+    /// The same with these keys in every route.
+    fn configure_for(&self, keys: &str, route: &str) -> PathBuf {
         let mut text = format!(
             "[listener]\naddress = \"127.0.0.1:0\"\ncertificate = \"server.pem\"\nprivate_key = \"server.key\"\n\
              [trust.own]\nca = [\"own-ca.pem\"]\n{keys}\n\
@@ -66,7 +73,7 @@ impl World {
         {
             self.write(&format!("{name}.xml"), document);
             text += &format!(
-                "[[routes]]\npath = \"/{name}\"\nupstream = \"{upstream}\"\nidentity = \"orders\"\n\
+                "[[routes]]\npath = \"/{name}\"\n{route}\n\
                  client_certificate = {{ trust = \"own\", policy = \"{name}.xml\" }}\n"
             );
         }
@@ -110,6 +117,36 @@ async fn certificate_that_becomes_listed_fails_verify_on_open_connections() {
         .send_raw(Some("listed"), b"GET /verify HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .await;
     assert!(answer.starts_with(REFUSED), "{answer}");
+}
+
+#[tokio::test]
+async fn long_request_of_a_document_is_cut_when_its_certificate_becomes_listed() {
+    let mut world = World::new();
+    let slow = SlowUpstream::start().await;
+    world.write("own.crl", world.list(1, &[], now() + DAY));
+    let route = format!("upstream = \"http://{}\"", slow.address);
+    let config = world.configure_for("crl = [\"own.crl\"]\nrevocation = \"soft\"", &route);
+    let (running, port) = Running::start(&config);
+    world.demo.port = port;
+    let mut sent = Vec::new();
+    for path in ["/verify", "/validate", "/no-revocation"] {
+        let mut connection = world.demo.http1(Some("listed")).await;
+        let request =
+            async move { connection.send_request(get(path)).await.map(|response| response.status()) };
+        sent.push((path, tokio::spawn(request)));
+        slow.asked(sent.len()).await;
+    }
+    let (_, unchecked) = sent.pop().unwrap();
+    let from = running.lines();
+    replace(&world.file("own.crl"), world.list(2, &[LISTED], now() + DAY));
+    running.logged(from, "INFO gateway::server::follow: reloaded");
+    for (path, request) in sent {
+        assert!(soon(request).await.unwrap().is_err(), "{path}: no response");
+    }
+    let logged = |reason: &str| running.count(from, &format!("reason=\"{reason}\""));
+    eventually("the log lines", || logged("policy_document") == 1 && logged("revoked") == 1).await;
+    slow.release();
+    assert_eq!(soon(unchecked).await.unwrap().unwrap(), 200);
 }
 
 #[test]
