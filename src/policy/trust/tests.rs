@@ -51,7 +51,7 @@ fn set_without_revocation_is_created_once_and_has_its_own_verdicts() {
     let certificate = read(&root.issue(&Leaf::client("orders").serial(7)));
     let list = RevocationList::read(root.crl(1, &[7], (NOON - 10, NOON + 10))).unwrap();
     let roots = TrustAnchors::from_der([root.der()]).unwrap();
-    let listing = roots.clone().with_revocation(Revocation::new(RevocationMode::Soft, list));
+    let listing = roots.with_revocation(Revocation::new(RevocationMode::Soft, list));
     let off = listing.clone().without_revocation();
     assert_eq!(off.0.generation, listing.clone().without_revocation().0.generation);
     assert_eq!(off.0.generation, off.clone().without_revocation().0.generation);
