@@ -3,13 +3,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     backend::Backend,
     deployment::Deployment,
-    document::{Document, DocumentScope, Inner, Revocation},
+    document::{Document, DocumentScope, Inner},
     elements::{Compiler, DocumentAnalysis},
-    error::{DocumentErrors, Findings, Position},
+    error::{DocumentErrors, FindingKind, Findings, Position},
     expression::Scope,
     program::Section,
     reader::{self, Format},
     summary::DocumentSummary,
+    trust::DocumentTrust,
 };
 use crate::policy::TrustAnchors;
 
@@ -20,18 +21,22 @@ use crate::policy::TrustAnchors;
 /// # let mut params = rcgen::CertificateParams::default();
 /// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
 /// # let root = params.self_signed(&rcgen::KeyPair::generate()?)?;
-/// use tower_mtls::{TrustAnchors, apim::{Document, FindingKind, Revocation}};
+/// use tower_mtls::{TrustAnchors, apim::{Document, FindingKind}};
 ///
 /// let text = r#"<validate-client-certificate />"#;
 /// let builder = Document::builder()
 ///     .file_name("orders.xml")
-///     .trust(TrustAnchors::from_der([&root.der()[..]])?)
-///     .revocation(Revocation::Off);
+///     .trust(TrustAnchors::from_der([&root.der()[..]])?.without_revocation());
 /// assert!(builder.load(text)?.summary().is_anchored);
 ///
 /// let errors = Document::builder().file_name("orders.xml").load(text).unwrap_err();
 /// assert!(errors.to_string().starts_with("orders.xml:1:1: validate-trust"));
 /// assert_eq!(errors.iter().next().unwrap().kind(), FindingKind::Trust);
+///
+/// // The document checks revocation, of which these roots state nothing.
+/// let roots = TrustAnchors::from_der([&root.der()[..]])?;
+/// let errors = Document::builder().trust(roots).load(text).unwrap_err();
+/// assert_eq!(errors.iter().next().unwrap().kind(), FindingKind::Revocation);
 /// # Ok(())
 /// # }
 /// ```
@@ -41,7 +46,6 @@ pub struct DocumentBuilder {
     format: Format,
     file: Option<Arc<str>>,
     trust: Option<TrustAnchors>,
-    revocation: Option<Revocation>,
     deployment: Option<Arc<dyn Deployment>>,
     only_known_certificates: bool,
     only_referenced_identities: bool,
@@ -66,15 +70,12 @@ impl DocumentBuilder {
 
     /// Sets the roots for `Verify()`, `VerifyNoRevocation()` and `validate-trust`. Default: none; a document that needs
     /// them is an error.
+    ///
+    /// `Verify()` and `validate-revocation` use the [revocation lists](TrustAnchors::with_revocation) of the roots;
+    /// `VerifyNoRevocation()` does not. A document that checks revocation is an error if the roots have no lists, unless they
+    /// are declared to have none ([`without_revocation`](TrustAnchors::without_revocation)).
     pub fn trust(mut self, anchors: TrustAnchors) -> Self {
         self.trust = Some(anchors);
-        self
-    }
-
-    /// Declares the revocation status of certificates. Default: undeclared; a document that checks revocation
-    /// (`Verify()`, `validate-revocation`) is an error. Has no effect without [`trust`](Self::trust).
-    pub fn revocation(mut self, revocation: Revocation) -> Self {
-        self.revocation = Some(revocation);
         self
     }
 
@@ -140,24 +141,25 @@ impl DocumentBuilder {
     /// 3. an expression that is not C#, uses a member that is not supported, or has a type mismatch. Of a syntax error
     ///    only the first position is reported, in a block one a statement; a missing bracket or quote may be reported far
     ///    behind its place, and may hide other errors;
-    /// 4. a check of trust or revocation without [`trust`](Self::trust) or [`revocation`](Self::revocation);
+    /// 4. a check of trust or revocation that [`trust`](Self::trust) does not allow;
     /// 5. a missing certificate, with [`only_known_certificates`](Self::only_known_certificates);
     /// 6. a private key in the text, with [`only_referenced_identities`](Self::only_referenced_identities);
     /// 7. more than 256 variables, 64 attributes of one element, or 16 KiB of one expression;
     /// 8. a `backend-id` without a backend ([`add_backend`](Self::add_backend));
-    /// 9. a [`base`](Self::base) that needs trust or a revocation status that this builder does not have;
+    /// 9. a [`base`](Self::base) with such a check;
     /// 10. a document that is not [anchored](DocumentSummary::is_anchored), without
     ///     [`allow_unanchored`](Self::allow_unanchored), and an expression for identity or URL that the rule of
     ///     [guards](super#guards) does not allow; reported if nothing else is wrong.
     pub fn load(self, text: &str) -> Result<Document, DocumentErrors> {
         let roots = reader::read(text, self.format)
             .map_err(|error| DocumentErrors { file: self.file.clone(), ..error.into() })?;
+        let trust = self.trust.map(DocumentTrust::new);
         let mut compiler = Compiler {
             findings: Findings::default(),
-            trust: self.trust.as_ref(),
+            trust: trust.as_ref(),
             scope: Scope {
-                has_trust: self.trust.is_some(),
-                is_revocation_off: self.trust.is_some() && self.revocation == Some(Revocation::Off),
+                has_trust: trust.is_some(),
+                declares_revocation: trust.as_ref().is_some_and(DocumentTrust::declares_revocation),
                 has_error: false,
             },
             deployment: self.deployment.as_deref(),
@@ -176,13 +178,20 @@ impl DocumentBuilder {
             analysis: DocumentAnalysis::default(),
         };
         // The base document was checked against its own trust, and runs with that of this document.
-        let used_by_base = self.base.as_ref().map(|base| base.0.program.used).unwrap_or_default();
+        let base = compiler.base.clone().unwrap_or_default();
         let start = Position { line: 1, column: 1 };
-        if used_by_base.trust && !compiler.scope.has_trust {
+        if base.used.trust && !compiler.scope.has_trust {
             let message = "the base document needs trusted roots, and none are configured; set the trust";
             compiler.findings.error(start, message);
-        } else if used_by_base.revocation && !compiler.scope.is_revocation_off {
-            let message = "the base document checks revocation, and revocation is not configured; turn revocation checks off";
+        } else if base.used.revocation && !compiler.scope.declares_revocation {
+            let problem = "the base document checks revocation, and revocation is not configured";
+            let remedy = "give the roots revocation lists, or declare that they have none";
+            compiler.findings.error_about(FindingKind::Revocation, start, problem, remedy);
+        } else if base.checks_revocation_without_chain()
+            && !trust.as_ref().is_some_and(DocumentTrust::is_revocation_off)
+        {
+            let message = "the base document checks revocation without a chain, and the roots have revocation lists; write \
+                           validate-trust=\"true\" or validate-revocation=\"false\" there";
             compiler.findings.error(start, message);
         }
         let program = compiler.document(&roots);
@@ -194,7 +203,7 @@ impl DocumentBuilder {
         let warnings = compiler.findings.into_result(self.file)?;
         Ok(Document(Arc::new(Inner {
             program: Arc::new(program),
-            trust: self.trust,
+            trust,
             deployment: self.deployment,
             warnings,
             summary,

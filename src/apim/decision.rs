@@ -101,6 +101,8 @@ pub(crate) fn rejection_kind(code: Option<&str>) -> RejectionKind {
         Some("ClientCertificateNotYetValid") => RejectionKind::NotYetValid,
         Some("ClientCertificateExpired") => RejectionKind::Expired,
         Some("ClientCertificateNotTrusted") => RejectionKind::NotTrusted,
+        Some("ClientCertificateRevoked") => RejectionKind::Revoked,
+        Some("ClientCertificateRevocationUnknown") => RejectionKind::RevocationUnknown,
         Some(UNREADABLE) => RejectionKind::Unreadable,
         Some("ExpressionValueEvaluationFailure") => RejectionKind::Undecidable,
         _ => RejectionKind::Document,

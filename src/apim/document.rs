@@ -14,10 +14,11 @@ use super::{
     program::Program,
     run,
     summary::DocumentSummary,
+    trust::DocumentTrust,
 };
 use crate::{
     certificate::{Presented, Timestamp},
-    policy::{Rejection, RejectionKind, TrustAnchors},
+    policy::{Rejection, RejectionKind},
     shared::sealed::Sealed,
 };
 
@@ -51,39 +52,10 @@ pub struct Document(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) program: Arc<Program>,
-    pub(super) trust: Option<TrustAnchors>,
+    pub(super) trust: Option<DocumentTrust>,
     pub(super) deployment: Option<Arc<dyn Deployment>>,
     pub(super) warnings: Vec<Finding>,
     pub(super) summary: DocumentSummary,
-}
-
-/// Declared revocation status of the certificates that chain to a trust set. See
-/// [`DocumentBuilder`] for an example.
-///
-/// ```
-/// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let mut params = rcgen::CertificateParams::default();
-/// # params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-/// # let roots = params.self_signed(&rcgen::KeyPair::generate()?)?.pem();
-/// use tower_mtls::{TrustAnchors, apim::{Document, FindingKind, Revocation}};
-///
-/// let builder = Document::builder().trust(TrustAnchors::from_pem(roots)?);
-/// let text = "<validate-client-certificate />"; // checks revocation by default
-/// assert!(builder.clone().revocation(Revocation::Off).load(text).is_ok());
-///
-/// let errors = builder.load(text).unwrap_err();
-/// assert!(errors.iter().any(|error| error.kind() == FindingKind::Revocation));
-/// # Ok(())
-/// # }
-/// # #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-/// # fn main() {}
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Revocation {
-    /// Revocation is not checked, by the operator's decision.
-    Off,
 }
 
 /// The scope of a document, as in `context.LastError.Scope`.

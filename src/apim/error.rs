@@ -45,7 +45,7 @@ pub enum FindingKind {
     Document,
     /// The document needs trusted roots, and none are configured.
     Trust,
-    /// The document checks revocation, which is not declared.
+    /// The document checks revocation, and the roots neither have revocation lists nor are declared to have none.
     Revocation,
     /// The document names a certificate that is not in the deployment.
     Certificate,

@@ -164,6 +164,25 @@
 //! Headers, URL, method and address, and variables set from them, are an error there. A `choose` among elements with
 //! literals is always allowed.
 //!
+//! # Chains and revocation
+//!
+//! `Verify()`, `VerifyNoRevocation()` and `validate-trust` judge a chain as [`TrustAnchors::judge`] does. `Verify()` and
+//! `validate-revocation` (with `validate-trust`) apply the roots' [revocation lists](crate::guide::revocation);
+//! `VerifyNoRevocation()` and `validate-revocation="false"` do not. Roots without lists must be declared as such
+//! ([`TrustAnchors::without_revocation`]) for documents that check revocation. `validate-revocation` without
+//! `validate-trust` is an error unless they are: a list is verified by a chain.
+//!
+//! | | .NET | here |
+//! |---|---|---|
+//! | an intermediate CA as root | rejected: `PartialChain` | admitted |
+//! | extended key usage without clientAuth | admitted | rejected |
+//! | extended key usage anyExtendedKeyUsage, or none | admitted | admitted |
+//! | key usage of the client without digitalSignature and keyAgreement | admitted | rejected |
+//! | a client certificate that is itself a root | admitted within its dates | admitted if it satisfies the requirements for others too |
+//! | short RSA keys, old signature algorithms | depends on the platform | [`ChainRequirements`](crate::policy::ChainRequirements) |
+//! | intermediates that the client does not send | from the machine's store, or downloaded | not found |
+//! | revocation | CRLs and OCSP, from the URLs in certificates; an unknown status rejects | the roots' lists; an unknown status rejects in [`RevocationMode::Strict`](crate::policy::RevocationMode::Strict) |
+//!
 //! # Compatibility with .NET and APIM
 //!
 //! Tested against values printed by .NET: the forms of `Subject` and `Issuer` (order, keywords, quoting), of `Thumbprint`
@@ -172,6 +191,8 @@
 //!
 //! Not verified, because APIM does not document it or it depends on the platform:
 //! - the messages of reason codes other than `NotTrusted` and `IdentityNotMatched`, `LastError.Path`, and the body of a `500`;
+//! - the reason codes for a revoked certificate and an unknown status: here `ClientCertificateRevoked` and
+//!   `ClientCertificateRevocationUnknown`, with .NET's messages;
 //! - the comparison of identities: here distinguished names by attribute and from either end, thumbprints and serial
 //!   numbers in any form, common and DNS names ignoring case, and a `*` in `dns-name` only literally;
 //! - attribute types beyond `CN SN SERIALNUMBER C L S STREET O OU T G DC E`: here `OID.1.2.3=`, as Windows prints them;
@@ -180,9 +201,7 @@
 //! - `Url` before and after the route's rewriting: here the original one, its scheme always `https`;
 //! - header values outside ASCII: here Latin-1.
 //!
-//! Known differences, each on the safe side:
-//! - a chain must be valid for TLS client authentication: extended key usage is checked, unlike in .NET. A listed root that
-//!   is presented itself is trusted, as in .NET;
+//! Known differences beside those of [chains](#chains-and-revocation), each on the safe side:
 //! - `validate-trust` checks the dates of the chain regardless of `validate-not-after`;
 //! - culture-sensitive comparisons (`StartsWith("...")` without a `StringComparison`) are decided for ASCII strings, and
 //!   fail for others; the time zone is UTC, and time has whole seconds;
@@ -191,6 +210,9 @@
 //!   before a document skips or appends to them;
 //! - `<outbound>` is evaluated before the request is sent, so a failing expression there prevents the call of the backend;
 //! - missing sections are inherited, so that no rule of the base document is lost.
+//!
+//! [`TrustAnchors::judge`]: crate::TrustAnchors::judge
+//! [`TrustAnchors::without_revocation`]: crate::TrustAnchors::without_revocation
 
 mod backend;
 mod builder;
@@ -215,6 +237,7 @@ mod reader;
 mod run;
 mod service;
 mod summary;
+mod trust;
 mod validation;
 
 #[cfg(feature = "proxy")]
@@ -224,7 +247,7 @@ pub use self::{
     builder::DocumentBuilder,
     decision::{DocumentDecision, DocumentResponse, Forward, Forwarding},
     deployment::{DeployedCertificate, Deployment, DeploymentCertificates},
-    document::{Document, DocumentScope, Revocation},
+    document::{Document, DocumentScope},
     dotnet::dotnet_name,
     error::{DocumentErrors, Finding, FindingKind, Position},
     explain::DocumentExplanation,

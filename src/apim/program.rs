@@ -75,6 +75,15 @@ impl Program {
         }
     }
 
+    /// Returns true if an element checks revocation without a chain, which has an effect only with revocation lists.
+    pub(crate) fn checks_revocation_without_chain(&self) -> bool {
+        let mut found = false;
+        self.visit(&mut |step| {
+            found |= matches!(&step.action, Action::Validate(it) if it.revocation && !it.trust);
+        });
+        found
+    }
+
     /// Visits every element in document order; elements of the base document at its first `<base />`.
     pub(crate) fn visit<'p>(&'p self, visitor: &mut impl FnMut(&'p Step)) {
         for section in [Section::Inbound, Section::Outbound, Section::OnError] {

@@ -1,18 +1,17 @@
 //! Requirements of `validate-client-certificate`, and their check at run time.
 
-use super::{
-    dotnet,
-    expression::{Inputs, is_trusted},
-};
+use super::{dotnet, expression::Inputs};
 use crate::{
     certificate::{Certificate, GeneralName, Presented},
-    policy::{Answer, Rule},
+    policy::{Answer, ChainVerdict, Rule},
 };
 
 /// Requirements for a certificate.
 #[derive(Debug)]
 pub(crate) struct Validation {
     pub(crate) trust: bool,
+    /// True if the chain is checked against revocation lists. Without effect unless `trust` is true.
+    pub(crate) revocation: bool,
     pub(crate) not_before: bool,
     pub(crate) not_after: bool,
     pub(crate) ignore_error: bool,
@@ -55,6 +54,11 @@ pub(crate) const NOT_TRUSTED: Invalid = invalid(
     "ClientCertificateNotTrusted",
     "A certificate chain could not be built to a trusted root authority.",
 );
+pub(crate) const REVOKED: Invalid = invalid("ClientCertificateRevoked", "The certificate is revoked.");
+pub(crate) const REVOCATION_UNKNOWN: Invalid = invalid(
+    "ClientCertificateRevocationUnknown",
+    "The revocation function was unable to check revocation for the certificate.",
+);
 const NOT_MATCHED: Invalid =
     invalid("ClientCertificateIdentityNotMatched", "Certificate does not match any of allowed identities.");
 
@@ -79,13 +83,23 @@ impl Validation {
         if self.not_after && inputs.now > validity.not_after {
             return Err(EXPIRED);
         }
-        if self.trust && !inputs.trust.is_some_and(|trust| is_trusted(certificate, trust, inputs.now)) {
-            return Err(NOT_TRUSTED);
+        if self.trust {
+            self.judge_chain(certificate, inputs)?;
         }
         let matches = |claims: &Vec<IdentityClaim>| claims.iter().all(|it| it.matches(certificate, inputs));
         match &self.identities {
             Some(identities) if !identities.iter().any(matches) => Err(NOT_MATCHED),
             _ => Ok(()),
+        }
+    }
+
+    fn judge_chain(&self, certificate: &Certificate, inputs: &Inputs<'_>) -> Result<(), Invalid> {
+        let roots = inputs.trust.map(|trust| trust.for_check(self.revocation)).ok_or(NOT_TRUSTED)?;
+        match roots.chain_verdict(certificate, inputs.now) {
+            Some(ChainVerdict::Trusted) => Ok(()),
+            Some(ChainVerdict::Revoked) => Err(REVOKED),
+            Some(ChainVerdict::RevocationUnknown) => Err(REVOCATION_UNKNOWN),
+            _ => Err(NOT_TRUSTED),
         }
     }
 

@@ -11,7 +11,8 @@
 //!    takes effect on open connections.
 //! 3. **Names are compared attribute by attribute** ([`DistinguishedName`](crate::certificate::DistinguishedName)), not
 //!    as text, and a policy of names alone does not build: the creator of a certificate chooses its names.
-//! 4. **Revocation is not checked in this version.** To lock a caller out, replace the policy.
+//! 4. **Revocation is checked by lists of the operator** ([`revocation`](super::revocation)), never by OCSP or by URLs in
+//!    certificates.
 //!
 //! # nginx
 //!
@@ -22,7 +23,8 @@
 //! | `ssl_verify_client on` | [`RequireCertificateLayer::new(policy)`](crate::RequireCertificateLayer::new) | `[routes.client_certificate]` |
 //! | `ssl_verify_client optional` | [`.allow_missing()`](crate::RequireCertificateLayer::allow_missing) | |
 //! | `ssl_client_certificate`, `ssl_trusted_certificate` | [`.trust(TrustAnchors::from_pem(ca)?)`](crate::policy::PolicyBuilder::trust) | `[trust.NAME] ca`, and `trust = "NAME"` in the route |
-//! | `ssl_crl`, `ssl_ocsp` | not in this version | `revocation = "off"` is the only value |
+//! | `ssl_crl` | [`.with_revocation(..)`](crate::TrustAnchors::with_revocation) | `[trust.NAME] crl`, `crl_url`, `revocation` |
+//! | `ssl_ocsp` | not supported | |
 //! | `if ($ssl_client_s_dn != "...") { return 403; }` | [`.subject("CN=orders,O=Contoso".parse()?)`](crate::policy::PolicyBuilder::subject) | `subject = ["CN=orders,O=Contoso"]` |
 //! | `$ssl_client_i_dn` | [`.issuer(..)`](crate::policy::PolicyBuilder::issuer) | `issuer = ["..."]` |
 //! | `$ssl_client_fingerprint` | [`.thumbprint("ab12...".parse()?)`](crate::policy::PolicyBuilder::thumbprint) | `thumbprint`, `thumbprint_file` |
@@ -109,7 +111,7 @@
 //! | `verify_certificate_hash` | [`.thumbprint("DF6F...".parse()?)`](crate::policy::PolicyBuilder::thumbprint) | `thumbprint`, `thumbprint_file` |
 //! | `verify_certificate_spki` | [`Rule::spki_sha256([hash])`](crate::Rule::spki_sha256) | `spki_pin` |
 //! | `allow_expired_certificate` | [`.allow_outside_validity()`](crate::policy::PolicyBuilder::allow_outside_validity), but see 4 below | `validity = false` |
-//! | `crl` | not in this version | `revocation = "off"` is the only value |
+//! | `crl` | [`.with_revocation(..)`](crate::TrustAnchors::with_revocation) | `[trust.NAME] crl`, `crl_url`, `revocation` |
 //! | RBAC `rules`, `authenticated.principal_name` | the rule for the field that is meant | the keys of `[routes.client_certificate]` |
 //! | RBAC `and_ids`, `or_ids`, `not_id` | [`Rule::all`](crate::Rule::all), [`any`](crate::Rule::any), [`not`](crate::Rule::not) | all keys must hold, one entry of each list; `any_of` |
 //! | RBAC `shadow_rules` | [`RequireCertificateLayer::new(policy).shadow()`](crate::RequireCertificateLayer::shadow) | `mode = "shadow"` |
@@ -175,7 +177,7 @@
 //! | `AllowedCertificateTypes = SelfSigned` | [`.thumbprints(list)`](crate::policy::PolicyBuilder::thumbprints), no `.trust(..)` | `thumbprint`, `thumbprint_file` |
 //! | `ValidateCertificateUse` | part of `.trust(..)`; to require it, [`Rule::extended_key_usage([ClientAuth])`](crate::Rule::extended_key_usage) | part of `trust`; `extended_key_usage` |
 //! | `ValidateValidityPeriod = false` | [`.allow_outside_validity()`](crate::policy::PolicyBuilder::allow_outside_validity) | `validity = false` |
-//! | `RevocationMode` | not in this version | `revocation = "off"` is the only value |
+//! | `RevocationMode` | [`.with_revocation(..)`](crate::TrustAnchors::with_revocation), none: `NoCheck` | `[trust.NAME] revocation`, `crl`, `crl_url` |
 //! | `OnCertificateValidated`, `context.Fail(..)` | [`Rule::custom("name", \|certificate, now\| ..)`](crate::Rule::custom), [`Rule::member_of(set)`](crate::Rule::member_of); asynchronous: see [`authorization`](super::authorization) | |
 //! | `OnChallenge` | [`.with_refusal(..)`](crate::RequireCertificateLayer::with_refusal) | |
 //! | `ClientCertificate.Thumbprint == "..."` | [`.thumbprint("...".parse()?)`](crate::policy::PolicyBuilder::thumbprint) | `thumbprint` |
@@ -249,7 +251,8 @@
 //!    be switched off. `Rule::extended_key_usage` requires that the purpose is named.
 //! 5. `ValidateValidityPeriod = false` ignores the dates of the chain too; `allow_outside_validity` does not: a required
 //!    chain ends with its certificates' dates.
-//! 6. `RevocationMode` is `Online` by default. Here revocation is not checked in this version.
+//! 6. `RevocationMode` is `Online` by default: lists and OCSP at the URLs of certificates, and an unknown status rejects.
+//!    Here lists are configured, and [`RevocationMode`](crate::policy::RevocationMode) decides about an unknown status.
 //! 7. `OnCertificateValidated` may await. A rule must not block: keep the list in memory, or
 //!    [authorize](super::authorization) after the rules.
 //! 8. `Subject` and `Issuer` are texts in .NET, compared as texts. The same text is accepted here, and compared

@@ -1,15 +1,16 @@
-use std::{fmt, sync::Arc};
+mod verdicts;
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
-    Answer, ChainRequirements, Rejection, RejectionKind, Revocation, TrustError,
-    accepted_chains::AcceptedChains,
-    chain::ChainVerdict,
-    path::{self, PathError, Root, ValidPath},
-    rule_result::RuleResult,
-    verdict_cache::VerdictCache,
+    ChainRequirements, Rejection, RejectionKind, Revocation, TrustError, accepted_chains::AcceptedChains,
+    chain::ChainVerdict, path::Root, verdict_cache::VerdictCache,
 };
 use crate::{
-    certificate::{Certificate, Presented, Timestamp},
+    certificate::{Presented, Timestamp},
     generation::Generation,
     keys::pem,
 };
@@ -65,10 +66,9 @@ struct Inner {
     roots: Vec<Root>,
     accepted: AcceptedChains,
     generation: Generation,
+    /// The same roots [without revocation checks](TrustAnchors::without_revocation), once they are needed.
+    without_revocation: OnceLock<TrustAnchors>,
 }
-
-/// Seconds before a failed chain is verified again: one of its certificates may have become valid.
-const RETRY_AFTER: i64 = 60;
 
 impl TrustAnchors {
     /// Reads roots from a PEM text (see [`pem`](crate::keys::pem)) of one or more certificates, and comments.
@@ -141,7 +141,8 @@ impl TrustAnchors {
     }
 
     fn of(roots: Vec<Root>) -> Self {
-        Self(Arc::new(Inner { roots, accepted: AcceptedChains::default(), generation: Generation::next() }))
+        let (accepted, generation) = (AcceptedChains::default(), Generation::next());
+        Self(Arc::new(Inner { roots, accepted, generation, without_revocation: OnceLock::new() }))
     }
 
     fn map_roots(self, change: impl FnMut(&mut Root)) -> Self {
@@ -235,6 +236,18 @@ impl TrustAnchors {
         self.map_roots(|root| root.set_revocation(revocation.clone()))
     }
 
+    /// Declares that the revocation status of chains to these roots is not checked, and removes
+    /// [lists](Self::with_revocation). Default: not declared, which checks nothing either; a policy document that checks
+    /// revocation needs lists or this declaration. Roots that [`union`](Self::union) adds later keep their own.
+    #[must_use]
+    pub fn without_revocation(self) -> Self {
+        if self.0.roots.iter().all(Root::is_revocation_off) {
+            return self;
+        }
+        let off = || self.clone().map_roots(Root::set_revocation_off);
+        self.0.without_revocation.get_or_init(off).clone()
+    }
+
     /// Returns the roots of both sets.
     #[must_use]
     pub fn union(self, other: &Self) -> Self {
@@ -320,73 +333,6 @@ impl TrustAnchors {
             verdict => verdict.kind(),
         };
         Err(Rejection::of_chain(kind, verdict))
-    }
-
-    /// The verdict on a chain in a handshake; None if `now` is before 1970.
-    #[cfg(feature = "acceptor")]
-    pub(crate) fn chain_verdict(&self, certificate: &Certificate, now: Timestamp) -> Option<ChainVerdict> {
-        self.verdict(certificate, now).map(|(verdict, _)| verdict)
-    }
-
-    pub(super) fn judge_chain(&self, certificate: &Certificate, now: Timestamp) -> RuleResult<'_> {
-        match self.verdict(certificate, now) {
-            Some((verdict, until)) => RuleResult::of_chain(verdict).valid_until(until),
-            None => RuleResult::uncached(Answer::CannotTell, RejectionKind::Undecidable),
-        }
-    }
-
-    /// The cached or a new verdict, and the last second in which it is valid.
-    fn verdict(&self, certificate: &Certificate, now: Timestamp) -> Option<(ChainVerdict, Timestamp)> {
-        if let Some(code) = VerdictCache::of_chain(certificate).get(self.0.generation, now) {
-            // The cache checks the verdict's own end on each lookup.
-            return Some((ChainVerdict::from_code(code), now));
-        }
-        if now.as_unix() < 0 {
-            return None;
-        }
-        let (verdict, until) = self.new_verdict(certificate, now);
-        VerdictCache::of_chain(certificate).put(self.0.generation, verdict.code(), now, until);
-        Some((verdict, until))
-    }
-
-    /// The verdict of an accepted chain is that of another connection, if known.
-    fn new_verdict(&self, certificate: &Certificate, now: Timestamp) -> (ChainVerdict, Timestamp) {
-        let key = AcceptedChains::key(certificate);
-        if let Some(until) = self.0.accepted.get(&key, now) {
-            return (ChainVerdict::Trusted, until);
-        }
-        match self.verify(certificate, now) {
-            Ok(path) => {
-                self.0.accepted.put(key, now, path.until);
-                (ChainVerdict::Trusted, path.until)
-            }
-            Err(error) => (error.verdict(), now.plus(RETRY_AFTER)),
-        }
-    }
-
-    fn verify(&self, certificate: &Certificate, now: Timestamp) -> Result<ValidPath, PathError> {
-        path::verify(certificate, certificate.chain(), &self.0.roots, now)
-    }
-
-    /// Returns true if exactly this certificate is listed as a root.
-    #[cfg(feature = "apim")]
-    pub(crate) fn lists(&self, certificate: &Certificate) -> bool {
-        self.0.roots.iter().any(|root| root.der() == certificate.der())
-    }
-
-    pub(super) fn roots(&self) -> &[Root] {
-        &self.0.roots
-    }
-
-    /// Reason why the chain is not trusted, with the certificate that causes it; None if it is. Verifies the chain.
-    pub(crate) fn failure(&self, certificate: &Certificate, now: Timestamp) -> Option<String> {
-        self.verify(certificate, now).err().map(|error| error.to_string())
-    }
-
-    /// Reason by the cached verdict: verifies no chain.
-    #[cfg(feature = "apim")]
-    pub(crate) fn known_failure(&self, certificate: &Certificate, now: Timestamp) -> Option<&'static str> {
-        ChainVerdict::from_code(VerdictCache::of_chain(certificate).get(self.0.generation, now)?).describe()
     }
 }
 

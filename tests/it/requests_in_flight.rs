@@ -28,8 +28,9 @@ use tokio::sync::watch;
 use tower_mtls::{
     Certificate, MtlsListener, Policy, RequireCertificateLayer, ServerTls, Shared, TrustAnchors,
     acceptor::ListenerLimits,
-    apim::{ApimPolicyLayer, Document, Revocation},
+    apim::{ApimPolicyLayer, Document},
     certificate::{ManualClock, Presented, Timestamp},
+    policy::{Revocation, RevocationList, RevocationMode},
     serve,
     serve::recheck,
 };
@@ -48,13 +49,16 @@ struct World {
     partner: Issued,
 }
 
+/// Serial number of the caller's certificate.
+const SERIAL: u64 = 7;
+
 /// Ends all responses with `more`.
 type Release = watch::Sender<bool>;
 
 impl World {
     fn new() -> Self {
         let partners = Authority::root("Partner CA");
-        let partner = partners.issue(&Leaf::client("partner").until(NOON + 3_600));
+        let partner = partners.issue(&Leaf::client("partner").serial(SERIAL).until(NOON + 3_600));
         Self { servers: Authority::root("Server CA"), partners, partner }
     }
 
@@ -231,19 +235,28 @@ async fn request_of_a_document_is_cut_by_its_proofs() {
     let other = Authority::root("Other CA");
     let load = |root: &Authority, text: &str| {
         let trust = TrustAnchors::from_pem(root.pem()).unwrap();
-        Document::builder().trust(trust).revocation(Revocation::Off).load(text).unwrap()
+        Document::builder().trust(trust.without_revocation()).load(text).unwrap()
     };
+    let listing = |serials: &[u64], text: &str| {
+        let list = world.partners.crl(1, serials, (NOON - 10, NOON + 10));
+        let revocation = Revocation::new(RevocationMode::Strict, RevocationList::read(list).unwrap());
+        let trust = TrustAnchors::from_pem(world.partners.pem()).unwrap().with_revocation(revocation);
+        Document::builder().trust(trust).load(text).unwrap()
+    };
+    let reject = "<return-response><set-status code=\"403\" /></return-response>";
+    let verify = "context.Request.Certificate == null || !context.Request.Certificate.Verify()";
+    let verify = format!("<choose><when condition=\"@({verify})\">{reject}</when></choose>");
+    let validate = "<validate-client-certificate />";
     let chain = r#"<validate-client-certificate validate-revocation="false" />"#;
     let pin = |thumbprint: &str| {
         let condition = format!("context.Request.Certificate?.Thumbprint != &quot;{thumbprint}&quot;");
-        format!(
-            "<choose><when condition=\"@({condition})\"><return-response><set-status code=\"403\" />\
-             </return-response></when></choose>"
-        )
+        format!("<choose><when condition=\"@({condition})\">{reject}</when></choose>")
     };
     let pinned = pin(&certificate.sha1_thumbprint().to_string());
     for (name, before, after) in [
         ("chain to another CA", load(&world.partners, chain), load(&other, chain)),
+        ("Verify() of a revoked certificate", listing(&[], &verify), listing(&[SERIAL], &verify)),
+        ("validation of a revoked certificate", listing(&[], validate), listing(&[SERIAL], validate)),
         ("other thumbprint", load(&other, &pinned), load(&other, &pin(&"A".repeat(40)))),
         ("no proof", load(&world.partners, chain), load(&other, "<set-variable name='x' value='y' />")),
     ] {

@@ -23,14 +23,15 @@ use super::{
     expression::{self, Base, Dependencies, Expression, Scope, Type},
     program::{Action, CertificateReference, ElementLocation, Program, Section, Step, Template},
     reader::{Attribute, Element, Text},
+    trust::DocumentTrust,
 };
-use crate::{certificate::Thumbprint, policy::TrustAnchors};
+use crate::certificate::Thumbprint;
 
 /// Compiler of one document.
 #[derive(Debug)]
 pub(crate) struct Compiler<'a> {
     pub(crate) findings: Findings,
-    pub(crate) trust: Option<&'a TrustAnchors>,
+    pub(crate) trust: Option<&'a DocumentTrust>,
     pub(crate) scope: Scope,
     pub(crate) deployment: Option<&'a dyn Deployment>,
     /// True if literal certificate references must exist at load.

@@ -6,10 +6,11 @@ use crate::{
         backend::ChosenIdentity,
         error::FindingKind,
         program::Action,
+        trust::DocumentTrust,
         validation::{IdentityClaim, Matcher, Validation},
     },
     certificate::SerialNumber,
-    policy::{NamePattern, Rule},
+    policy::{NamePattern, Rule, TrustAnchors},
 };
 
 const FLAGS: [&str; 5] =
@@ -40,12 +41,20 @@ impl Compiler<'_> {
                 "configure the callers' CAs, or write validate-trust=\"false\"",
             );
         }
-        if revocation == Some(true) && !self.scope.is_revocation_off {
+        if revocation == Some(true) && trust == Some(true) && !self.scope.declares_revocation {
             self.findings.error_about(
                 FindingKind::Revocation,
                 element.position,
                 "validate-revocation is true (the default), and revocation is not configured",
-                "turn revocation checks off (CRLs are not supported yet) or write validate-revocation=\"false\"",
+                "give the roots revocation lists, declare that they have none, or write validate-revocation=\"false\"",
+            );
+        }
+        let is_off = self.trust.is_some_and(DocumentTrust::is_revocation_off);
+        if revocation == Some(true) && trust == Some(false) && !is_off {
+            self.findings.error(
+                element.position,
+                "validate-revocation is true (the default) and needs a chain, and validate-trust is false; write \
+                 validate-trust=\"true\" or validate-revocation=\"false\"",
             );
         }
         if trust == Some(true) && (not_before == Some(false) || not_after == Some(false)) {
@@ -55,11 +64,15 @@ impl Compiler<'_> {
         let lists: Vec<_> = element.children.iter().filter(|child| child.name == "identities").collect();
         let identities = match lists.as_slice() {
             [] => Some(None),
-            [list] => self.identities(list).map(Some),
+            [list] => {
+                let roots = self.trust.map(|trust| trust.for_check(revocation == Some(true)));
+                self.identities(list, roots).map(Some)
+            }
             _ => self.error(element.position, "duplicate <identities>; keep one"),
         };
         let validation = Validation {
             trust: trust?,
+            revocation: revocation?,
             not_before: not_before?,
             not_after: not_after?,
             ignore_error: ignore_error?,
@@ -72,7 +85,12 @@ impl Compiler<'_> {
         Some(Action::Validate(Box::new(validation)))
     }
 
-    fn identities(&mut self, element: &Element) -> Option<Vec<Vec<IdentityClaim>>> {
+    /// `roots` are those of issuers.
+    fn identities(
+        &mut self,
+        element: &Element,
+        roots: Option<&TrustAnchors>,
+    ) -> Option<Vec<Vec<IdentityClaim>>> {
         self.check_shape(element, &[], &["identity"]);
         if element.children.is_empty() {
             return self.error(
@@ -84,12 +102,12 @@ impl Compiler<'_> {
             .children
             .iter()
             .filter(|child| child.name == "identity")
-            .map(|child| self.identity(child))
+            .map(|child| self.identity(child, roots))
             .collect();
         identities.into_iter().collect()
     }
 
-    fn identity(&mut self, element: &Element) -> Option<Vec<IdentityClaim>> {
+    fn identity(&mut self, element: &Element, roots: Option<&TrustAnchors>) -> Option<Vec<IdentityClaim>> {
         self.check_shape(element, &CLAIMS, &[]);
         let issuers = CLAIMS[5..].iter().filter(|name| element.attribute(name).is_some()).count();
         if issuers > 1 && element.attribute("issuer-certificate-id").is_some() {
@@ -99,7 +117,7 @@ impl Compiler<'_> {
             );
         }
         let given = CLAIMS.into_iter().filter(|name| element.attribute(name).is_some());
-        let claims: Vec<_> = given.map(|name| self.claim(element, name)).collect();
+        let claims: Vec<_> = given.map(|name| self.claim(element, name, roots)).collect();
         if claims.is_empty() {
             return self.error(
                 element.position,
@@ -109,7 +127,12 @@ impl Compiler<'_> {
         claims.into_iter().collect()
     }
 
-    fn claim(&mut self, element: &Element, name: &'static str) -> Option<IdentityClaim> {
+    fn claim(
+        &mut self,
+        element: &Element,
+        name: &'static str,
+        roots: Option<&TrustAnchors>,
+    ) -> Option<IdentityClaim> {
         let attribute = self.required(element, name)?;
         let value = self.literal(attribute)?.trim().to_owned();
         let position = attribute.position;
@@ -117,7 +140,7 @@ impl Compiler<'_> {
             "thumbprint" => Rule::thumbprint([self.thumbprint(position, &value)?]),
             "issuer-thumbprint" => {
                 let thumbprint = [self.thumbprint(position, &value)?];
-                match self.trust {
+                match roots {
                     Some(roots) => Rule::issuer_thumbprint_among(thumbprint, roots.clone()),
                     None => Rule::issuer_thumbprint(thumbprint),
                 }

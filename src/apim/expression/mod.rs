@@ -18,7 +18,6 @@ pub(crate) use self::{
     ast::{Comparison, Expr, ExprKind, Segment, Stmt, SyntaxTree},
     check::{Dependencies, Scope, Slot},
     eval::{Evaluated, Evaluation, Inputs, LastError, State, Trace, TracedPart, Variable},
-    members::{is_trusted, trust_failure},
     node::{Kind, Node},
     ty::{Base, Type},
     value::{Fault, Value},

@@ -9,10 +9,11 @@ use crate::{
         dotnet,
         error::Position,
         explain::ExplanationLine,
-        expression::{Evaluated, Expression, Inputs, TracedPart, Value, is_trusted},
-        validation::{EXPIRED, Invalid, NOT_TRUSTED, NOT_YET_VALID, Validation},
+        expression::{Evaluated, Expression, Inputs, TracedPart, Value},
+        validation::{EXPIRED, Invalid, NOT_TRUSTED, NOT_YET_VALID, REVOCATION_UNKNOWN, REVOKED, Validation},
     },
     certificate::{Certificate, Presented},
+    policy::TrustAnchors,
 };
 
 /// Maximum number of listed certificate ids.
@@ -48,7 +49,10 @@ impl<'r> Execution<'r, '_> {
         let Presented::Certificate(certificate) = inputs.facts.presented else { return };
         self.depth += 1;
         let problem = match judged {
-            Err(NOT_TRUSTED) => chain_problem(certificate, inputs),
+            Err(NOT_TRUSTED | REVOKED | REVOCATION_UNKNOWN) => {
+                let roots = inputs.trust.map(|trust| trust.for_check(validation.revocation));
+                roots.and_then(|roots| chain_problem(certificate, roots, inputs))
+            }
             Err(EXPIRED | NOT_YET_VALID) => validity_problem(certificate, inputs),
             _ => None,
         };
@@ -138,7 +142,8 @@ impl<'r> Execution<'r, '_> {
 /// Facts behind a part of a condition: why no chain leads to a root, and the certificates of the deployment.
 fn details(part: &TracedPart<'_>, inputs: &Inputs<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    for problem in part.untrusted.iter().filter_map(|certificate| chain_problem(certificate, inputs)) {
+    let untrusted = part.untrusted.iter();
+    for problem in untrusted.filter_map(|(certificate, roots)| chain_problem(certificate, roots, inputs)) {
         if !found.contains(&problem) {
             found.push(problem);
         }
@@ -159,14 +164,10 @@ fn details(part: &TracedPart<'_>, inputs: &Inputs<'_>) -> Vec<String> {
     found
 }
 
-/// Returns the reason why no chain leads to a trusted root.
-fn chain_problem(certificate: &Certificate, inputs: &Inputs<'_>) -> Option<String> {
-    let trust = inputs.trust?;
-    if is_trusted(certificate, trust, inputs.now) {
-        return None;
-    }
+/// Returns the reason why no valid chain leads to one of the roots.
+fn chain_problem(certificate: &Certificate, roots: &TrustAnchors, inputs: &Inputs<'_>) -> Option<String> {
     validity_problem(certificate, inputs)
-        .or_else(|| Some(format!("no chain: {}", trust.failure(certificate, inputs.now)?)))
+        .or_else(|| Some(format!("no valid chain: {}", roots.failure(certificate, inputs.now)?)))
 }
 
 /// Returns the validity of the certificate if it is not valid now.

@@ -15,7 +15,7 @@ use super::{
     decision::{Cause, DocumentDecision, DocumentResponse, Forward, Forwarding, UNREADABLE},
     error::Position,
     explain::{ExplanationLine, status_line},
-    expression::{Evaluation, Fault, Inputs, State, Trace, Value, trust_failure},
+    expression::{Evaluation, Fault, Inputs, State, Trace, Value},
     headers::ResponseChange,
     program::{Action, BackendTarget, Choose, ElementLocation, Program, Section, Step, Template},
 };
@@ -60,7 +60,7 @@ pub(crate) fn evaluate(
         && let Some(response) = decision.rejection_mut()
         && let (Presented::Certificate(certificate), Some(trust)) = (inputs.facts.presented, inputs.trust)
     {
-        response.cause.chain = trust_failure(certificate, trust, inputs.now);
+        response.cause.chain = trust.known_failure(certificate, program.used.revocation, inputs.now);
     }
     decision
 }

@@ -22,6 +22,8 @@ pub(in crate::policy) struct Root {
     pub(in crate::policy) allow_expired: bool,
     pub(in crate::policy) requirements: Arc<ChainRequirements>,
     pub(super) revocation: Option<Revocation>,
+    /// True if there are no revocation lists by the operator's decision.
+    is_revocation_off: bool,
 }
 
 impl Root {
@@ -37,6 +39,7 @@ impl Root {
             allow_expired: false,
             requirements: Arc::default(),
             revocation: None,
+            is_revocation_off: false,
         })
     }
 
@@ -55,6 +58,23 @@ impl Root {
             revocation.verify_lists_of(&issuer, &mut |signed, spki| signature::verify(signed, spki).is_ok());
         }
         self.revocation = Some(revocation);
+        self.is_revocation_off = false;
+    }
+
+    /// Declares that there are no revocation lists.
+    pub(in crate::policy) fn set_revocation_off(&mut self) {
+        self.revocation = None;
+        self.is_revocation_off = true;
+    }
+
+    pub(in crate::policy) fn is_revocation_off(&self) -> bool {
+        self.is_revocation_off
+    }
+
+    /// Returns true if chains to this root are checked against revocation lists.
+    #[cfg(feature = "apim")]
+    pub(in crate::policy) fn checks_revocation(&self) -> bool {
+        self.revocation.is_some()
     }
 
     /// Applies the requirements and the revocation lists of another root.

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    certificate::Timestamp,
+    certificate::{Certificate, Timestamp},
     pki::{Authority, Issued, Leaf, NOON},
+    policy::{RevocationList, RevocationMode},
 };
 
 const NOW: Timestamp = Timestamp::from_unix(NOON);
@@ -41,5 +42,41 @@ fn rejection_is_remembered_on_its_connection_for_every_trust_set() {
     for set in &sets {
         let known = VerdictCache::of_chain(&certificate).get(set.0.generation, NOW);
         assert_eq!(known, Some(ChainVerdict::UnknownIssuer.code()));
+    }
+}
+
+#[test]
+fn set_without_revocation_is_created_once_and_has_its_own_verdicts() {
+    let root = Authority::root("root");
+    let certificate = read(&root.issue(&Leaf::client("orders").serial(7)));
+    let list = RevocationList::read(root.crl(1, &[7], (NOON - 10, NOON + 10))).unwrap();
+    let roots = TrustAnchors::from_der([root.der()]).unwrap();
+    let listing = roots.with_revocation(Revocation::new(RevocationMode::Soft, list));
+    let off = listing.clone().without_revocation();
+    assert_eq!(off.0.generation, listing.clone().without_revocation().0.generation);
+    assert_eq!(off.0.generation, off.clone().without_revocation().0.generation);
+    for _ in 0..2 {
+        assert_eq!(listing.verdict(&certificate, NOW).map(|known| known.0), Some(ChainVerdict::Revoked));
+        assert_eq!(off.verdict(&certificate, NOW).map(|known| known.0), Some(ChainVerdict::Trusted));
+    }
+}
+
+#[cfg(feature = "apim")]
+#[test]
+fn revocation_is_declared_by_lists_or_as_off_for_every_root() {
+    let set = |name: &str| TrustAnchors::from_der([Authority::root(name).der()]).unwrap();
+    let listing = set("listing").with_revocation(Revocation::new(RevocationMode::Soft, []));
+    let off = set("off").without_revocation();
+    let undeclared = set("undeclared");
+    for (case, set, declares, checks) in [
+        ("undeclared", undeclared.clone(), false, false),
+        ("off", off.clone(), true, false),
+        ("lists", listing.clone(), true, true),
+        ("lists, then off", listing.clone().without_revocation(), true, false),
+        ("lists and off", listing.clone().union(&off), true, true),
+        ("lists and undeclared", listing.union(&undeclared), false, true),
+        ("off and undeclared", off.union(&undeclared), false, false),
+    ] {
+        assert_eq!((set.declares_revocation(), set.checks_revocation()), (declares, checks), "{case}");
     }
 }

@@ -85,10 +85,10 @@ fn details_of_a_line_follow_below_it() {
         (
             &verify,
             "impostor",
-            "    no chain: the signature of CA \"CN=Partners Issuing CA,O=Contoso\" is wrong: a CA with the right name and \
+            "    no valid chain: the signature of CA \"CN=Partners Issuing CA,O=Contoso\" is wrong: a CA with the right name and \
              another key",
         ),
-        (&verify, "lone", "    no chain: "),
+        (&verify, "lone", "    no valid chain: "),
         (
             &store,
             "billing",
@@ -97,7 +97,7 @@ fn details_of_a_line_follow_below_it() {
         (
             validate,
             "impostor",
-            "  no chain: the signature of CA \"CN=Partners Issuing CA,O=Contoso\" is wrong",
+            "  no valid chain: the signature of CA \"CN=Partners Issuing CA,O=Contoso\" is wrong",
         ),
         (validate, "expired", "  certificate expired: valid from "),
         (
@@ -121,7 +121,7 @@ fn details_of_a_line_follow_below_it() {
         assert!(reported.lines().any(|line| line.starts_with(expected)), "{expected}:\n{reported}");
     }
     let trusted = explain(&verify, "orders");
-    assert!(!trusted.contains("no chain") && !trusted.contains("holds 3"), "{trusted}");
+    assert!(!trusted.contains("no valid chain") && !trusted.contains("holds 3"), "{trusted}");
 }
 
 #[test]

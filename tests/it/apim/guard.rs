@@ -1,7 +1,7 @@
 //! Guards: elements after which a document may use the caller's certificate to choose an identity or a backend.
 
 use http::Request;
-use tower_mtls::apim::{ChosenIdentity, Document, DocumentBuilder, FindingKind, RequestFacts, Revocation};
+use tower_mtls::apim::{ChosenIdentity, Document, DocumentBuilder, FindingKind, RequestFacts};
 use tower_mtls::policy::Verification;
 
 use super::world::{NOW, WORLD, evaluate};
@@ -46,8 +46,7 @@ fn validating(attributes: &str, identities: &[&str]) -> String {
 
 fn strict() -> DocumentBuilder {
     Document::builder()
-        .trust(WORLD.trust.clone())
-        .revocation(Revocation::Off)
+        .trust(WORLD.trust.clone().without_revocation())
         .deployment(Shared::new(WORLD.deployment()))
 }
 

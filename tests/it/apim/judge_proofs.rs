@@ -3,7 +3,7 @@
 use http::Request;
 use tower_mtls::{
     Shared,
-    apim::{DeploymentCertificates, Document, RequestFacts, Revocation},
+    apim::{DeploymentCertificates, Document, RequestFacts},
     policy::RejectionKind,
 };
 
@@ -18,8 +18,7 @@ fn rejecting(condition: &str) -> String {
 
 fn inbound(elements: &str) -> Document {
     let builder = Document::builder()
-        .trust(WORLD.trust.clone())
-        .revocation(Revocation::Off)
+        .trust(WORLD.trust.clone().without_revocation())
         .deployment(Shared::new(WORLD.deployment()));
     builder.load(&WORLD.fill(&format!("<policies><inbound>{elements}</inbound></policies>"))).unwrap()
 }
@@ -73,12 +72,8 @@ fn proofs_decide_without_the_other_elements_of_the_document() {
 fn proofs_of_the_base_document_are_judged() {
     let base = inbound(&rejecting("CERT == null || !CERT.VerifyNoRevocation()"));
     let text = "<policies><inbound><base /><set-variable name='x' value='y' /></inbound></policies>";
-    let document = Document::builder()
-        .trust(WORLD.trust.clone())
-        .revocation(Revocation::Off)
-        .base(&base)
-        .load(text)
-        .unwrap();
+    let document =
+        Document::builder().trust(WORLD.trust.clone().without_revocation()).base(&base).load(text).unwrap();
     for (caller, is_proven) in [("orders", true), ("lone", false)] {
         assert_eq!(document.judge_proofs(&WORLD.certificate(caller), NOW).is_ok(), is_proven, "{caller}");
     }

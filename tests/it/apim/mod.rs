@@ -15,6 +15,7 @@ mod middleware;
 mod names;
 mod proof;
 mod request;
+mod revocation;
 mod selection;
 mod shadow;
 mod snippets;

@@ -137,8 +137,7 @@ fn snippets_decide_the_same_in_their_escaped_form() {
         let [raw, xml] = [Format::RawXml, Format::Xml].map(|format| {
             tower_mtls::apim::Document::builder()
                 .format(format)
-                .trust(WORLD.trust.clone())
-                .revocation(tower_mtls::apim::Revocation::Off)
+                .trust(WORLD.trust.clone().without_revocation())
                 .allow_unanchored()
                 .load(&escaped)
                 .unwrap_or_else(|errors| panic!("{errors}: {escaped}"))

@@ -6,7 +6,7 @@ use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
     Policy, RequireCertificateLayer, Rule, Shared,
-    apim::{ApimPolicyLayer, Document, FindingKind, Revocation},
+    apim::{ApimPolicyLayer, Document, FindingKind},
     danger::AssumePresentedLayer,
     policy::Verification,
     verification,
@@ -51,8 +51,7 @@ fn header(code: &str, action: &str) -> String {
 /// Nothing is allowed beyond the request.
 fn strict() -> tower_mtls::apim::DocumentBuilder {
     Document::builder()
-        .trust(WORLD.trust.clone())
-        .revocation(Revocation::Off)
+        .trust(WORLD.trust.clone().without_revocation())
         .deployment(Shared::new(WORLD.deployment()))
 }
 

@@ -1,9 +1,13 @@
 //! `validate-client-certificate`: attributes, claims and reason codes.
 
-use tower_mtls::{Certificate, apim::Document};
+use tower_mtls::{
+    Certificate, TrustAnchors,
+    apim::Document,
+    policy::{ChainRequirements, SignatureAlgorithm},
+};
 
 use super::world::{WORLD, evaluate, joined};
-use crate::support::pki::Leaf;
+use crate::support::pki::{Issued, Leaf, NOON};
 
 /// A document whose `on-error` returns `context.LastError` to the caller.
 fn shown(validate: &str) -> String {
@@ -186,18 +190,28 @@ fn ignored_failure_admits_no_caller() {
 }
 
 #[test]
-fn listed_self_signed_certificate_is_trusted_even_if_it_may_sign() {
+fn listed_self_signed_certificate_is_trusted_if_it_satisfies_the_requirements() {
+    use rcgen::{ExtendedKeyUsagePurpose::ServerAuth, KeyUsagePurpose::KeyCertSign};
     // As `openssl req -x509` creates them.
-    let lone = Leaf::client("lone").ca().self_signed();
-    let trust = tower_mtls::TrustAnchors::from_der([lone.der.as_slice()]).unwrap();
-    let document = Document::builder()
-        .trust(trust)
-        .revocation(tower_mtls::apim::Revocation::Off)
-        .load("<validate-client-certificate />")
-        .unwrap();
-    let lone = Certificate::from_der(&lone.der).unwrap();
-    assert!(evaluate(&document, &lone.into()).forward().is_some());
-    let twin = Leaf::client("lone").ca().self_signed();
-    let twin = Certificate::from_der(&twin.der).unwrap();
-    assert!(evaluate(&document, &twin.into()).response().is_some());
+    let lone = || Leaf::client("lone").usages(&[]).ca();
+    let is_admitted = |trust: &TrustAnchors, caller: &Issued| {
+        let document = Document::builder().trust(trust.clone().without_revocation());
+        let document = document.load("<validate-client-certificate />").unwrap();
+        let caller = Certificate::from_der(&caller.der).unwrap();
+        evaluate(&document, &caller.into()).forward().is_some()
+    };
+    for (case, leaf, admits) in [
+        ("a CA certificate", lone(), true),
+        ("not a CA", Leaf::client("lone"), true),
+        ("expired", lone().until(NOON - 1), false),
+        ("for servers only", lone().usages(&[ServerAuth]), false),
+        ("for signing certificates only", lone().key_usages(&[KeyCertSign]), false),
+    ] {
+        let listed = leaf.self_signed();
+        let trust = TrustAnchors::from_der([listed.der.as_slice()]).unwrap();
+        assert_eq!(is_admitted(&trust, &listed), admits, "{case}");
+        assert!(!is_admitted(&trust, &leaf.self_signed()), "{case}: another key");
+        let ed25519 = ChainRequirements::new().signature_algorithms([SignatureAlgorithm::Ed25519]);
+        assert!(!is_admitted(&trust.with_requirements(ed25519), &listed), "{case}: ECDSA");
+    }
 }

@@ -8,7 +8,7 @@ use tower_mtls::{
     Certificate, Shared, TrustAnchors,
     apim::{
         Backend, ChosenIdentity, DeploymentCertificates, Document, DocumentBuilder, DocumentDecision,
-        DocumentErrors, RequestFacts, Revocation,
+        DocumentErrors, RequestFacts,
     },
     certificate::{Presented, Timestamp},
 };
@@ -86,8 +86,7 @@ impl World {
         let west = Backend::new("https://west.internal").unwrap();
         let west = west.with_identity(ChosenIdentity::Id("fabrikam".into()));
         Document::builder()
-            .trust(self.trust.clone())
-            .revocation(Revocation::Off)
+            .trust(self.trust.clone().without_revocation())
             .allow_unanchored()
             .deployment(Shared::new(self.deployment()))
             .add_backend("east", Backend::new("https://east.internal/v2").unwrap())

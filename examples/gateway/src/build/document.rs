@@ -1,6 +1,6 @@
 //! Policy documents of routes.
 
-use tower_mtls::apim::{Document, DocumentErrors, Finding, FindingKind, Position, Revocation};
+use tower_mtls::apim::{Document, DocumentErrors, Finding, FindingKind, Position};
 
 use super::{
     cache::{Digest, Memo},
@@ -31,7 +31,7 @@ pub(super) fn document(
     if is_final {
         builder = builder.only_known_certificates();
     }
-    let (mut trust, mut is_revocation_off, mut is_trust_broken) = (None, false, false);
+    let (mut trust, mut is_trust_broken) = (None, false);
     if let Some(name) = &rules.all_of.trust {
         // An invalid set has been reported: the document is read without it, and its trust errors are left out.
         match context.roots.get(name.as_str()).and_then(Option::as_ref) {
@@ -41,24 +41,19 @@ pub(super) fn document(
             }
             None => is_trust_broken = true,
         }
-        is_revocation_off =
-            context.config.trust.get(name.as_str()).is_some_and(|set| set.revocation.is_off());
     }
     let contents = contents?;
     let Ok(text) = std::str::from_utf8(&contents) else {
         findings.error(file, format!("{} is not UTF-8", quoted(&file.written)), "save the document as UTF-8");
         return None;
     };
-    if is_revocation_off {
-        builder = builder.revocation(Revocation::Off);
-    }
     let digest = Digest::of(
         "document",
         [
             contents.as_slice(),
             context.deployment.digest.as_bytes(),
             trust.map_or(&[], |roots| roots.digest.as_bytes()),
-            &[u8::from(is_revocation_off), u8::from(is_final)],
+            &[u8::from(is_final)],
         ],
     );
     match memo.get_or_build(digest, || builder.load(text)) {
@@ -132,12 +127,12 @@ fn remedy(kind: FindingKind, config: &Config, trust: Option<&Located<String>>) -
             }
         }
         (FindingKind::Revocation, Some(name)) => format!(
-            "write revocation = \"off\" in [trust.{}], or call VerifyNoRevocation() and write \
-             validate-revocation=\"false\"",
+            "write revocation = \"soft\" with crl = [\"FILE\"] or crl_url = [\"https://...\"], or revocation = \"off\", \
+             in [trust.{}], or call VerifyNoRevocation() or write validate-revocation=\"false\" in the document",
             name.value
         ),
         (FindingKind::Revocation, None) => {
-            "write trust = \"NAME\" beside policy, with a set of [trust] that has revocation = \"off\"".into()
+            "write trust = \"NAME\" beside policy, with a set of [trust] that states revocation".into()
         }
         (FindingKind::Certificate, _) => {
             let names = known(config.identities.keys().map(String::as_str).collect());

@@ -221,12 +221,9 @@ fn api_builder(
     findings: &mut Findings,
 ) -> Option<ApiBuilder> {
     let config = context.config;
-    let (trust, is_revocation_off) = match &config.apis.trust {
-        Some(name) => {
-            let roots = context.roots.get(name.as_str())?.as_ref()?;
-            (Some(roots.anchors.clone()), config.trust.get(name.as_str())?.revocation.is_off())
-        }
-        None => (None, false),
+    let trust = match &config.apis.trust {
+        Some(name) => Some(context.roots.get(name.as_str())?.as_ref()?.anchors.clone()),
+        None => None,
     };
     let files = trust::upstreams(&config.upstream_ca, findings)?;
     let digest = Digest::of("trust of APIs", files.iter().map(Vec::as_slice));
@@ -239,7 +236,6 @@ fn api_builder(
         documents: DocumentCompiler {
             deployment: context.deployment.certificates.clone(),
             trust,
-            is_revocation_off,
             allow_unanchored: config.apis.allow_unanchored,
         },
         upstream_trust,

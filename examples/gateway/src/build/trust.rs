@@ -70,7 +70,14 @@ pub(super) fn roots(
         now: SystemClock.now(),
     };
     let Some(revocation) = context.load(cache, findings).ok()? else {
-        return Some(Roots { anchors: issuers.anchors, digest, revocation: None });
+        let (anchors, digest) = match set.revocation.is_off() {
+            true => (
+                issuers.anchors.without_revocation(),
+                Digest::of("anchors without revocation", [digest.as_bytes()]),
+            ),
+            false => (issuers.anchors, digest),
+        };
+        return Some(Roots { anchors, digest, revocation: None });
     };
     let digest = Digest::of("anchors with revocation", [digest.as_bytes(), revocation.digest.as_bytes()]);
     let built = cache.anchors.get_or_build(digest, || {

@@ -25,8 +25,8 @@ use crate::apim::{
 pub(crate) struct Scope {
     /// True if trusted roots are configured.
     pub(crate) has_trust: bool,
-    /// True if revocation checks are explicitly off.
-    pub(crate) is_revocation_off: bool,
+    /// True if the roots have revocation lists, or are declared to have none.
+    pub(crate) declares_revocation: bool,
     /// True if `context.LastError` has a value, as in `<on-error>`.
     pub(crate) has_error: bool,
 }

@@ -10,6 +10,7 @@ use crate::{
         deployment::{Deployment, DeploymentCertificates},
         expression::{Kind, Node, Value, ast::Span},
         facts::RequestFacts,
+        trust::DocumentTrust,
     },
     certificate::{Certificate, Presented, Timestamp},
     policy::TrustAnchors,
@@ -20,7 +21,7 @@ use crate::{
 pub(crate) struct Inputs<'r> {
     pub(crate) facts: RequestFacts<'r>,
     pub(crate) now: Timestamp,
-    pub(crate) trust: Option<&'r TrustAnchors>,
+    pub(crate) trust: Option<&'r DocumentTrust>,
     pub(crate) deployment: Option<&'r dyn Deployment>,
     snapshot: OnceCell<Arc<DeploymentCertificates>>,
 }
@@ -29,7 +30,7 @@ impl<'r> Inputs<'r> {
     pub(crate) fn new(
         facts: RequestFacts<'r>,
         now: Timestamp,
-        trust: Option<&'r TrustAnchors>,
+        trust: Option<&'r DocumentTrust>,
         deployment: Option<&'r dyn Deployment>,
     ) -> Self {
         Self { facts, now, trust, deployment, snapshot: OnceCell::new() }
@@ -111,8 +112,8 @@ pub(crate) struct TracedPart<'r> {
     pub(crate) result: Evaluated<bool>,
     /// Value of the first operand of a comparison that is not a constant.
     pub(crate) found: Option<Value<'r>>,
-    /// Certificates whose chain was verified and is not trusted.
-    pub(crate) untrusted: Vec<&'r Certificate>,
+    /// Certificates without a valid chain, and the roots of the check.
+    pub(crate) untrusted: Vec<(&'r Certificate, &'r TrustAnchors)>,
     /// True if entries of `context.Deployment.Certificates` were read.
     pub(crate) reads_deployment: bool,
 }

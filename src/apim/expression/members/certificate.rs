@@ -13,9 +13,9 @@ use crate::{
         dotnet,
         error::FindingKind,
         expression::{eval::CHAIN_STEPS, time},
+        trust::is_trusted,
     },
     certificate::{Certificate, DistinguishedName, GeneralName, Hex, SingleValue, Timestamp},
-    policy::{Answer, Rule, TrustAnchors},
 };
 
 pub(super) const CERTIFICATE: &[Row] = &[
@@ -26,10 +26,10 @@ pub(super) const CERTIFICATE: &[Row] = &[
     member("GetCertHash()", Bytes, |_, a| {
         Ok(Value::Bytes(a.certificate(0)?.sha1_thumbprint().as_bytes().to_vec().into()))
     }),
-    member("Verify()", Bool, |e, a| verify(e, a.certificate(0)?))
+    member("Verify()", Bool, |e, a| verify(e, a.certificate(0)?, true))
         .reads(|inputs| (inputs.trust, inputs.revocation) = (true, true))
         .hook(can_verify),
-    member("VerifyNoRevocation()", Bool, |e, a| verify(e, a.certificate(0)?))
+    member("VerifyNoRevocation()", Bool, |e, a| verify(e, a.certificate(0)?, false))
         .reads(|inputs| inputs.trust = true)
         .hook(can_verify),
     member("Subject", Text, |_, a| name(dotnet::subject(a.certificate(0)?))).tag(Tag::Subject),
@@ -97,40 +97,17 @@ const ALGORITHMS: [(&str, &str); 7] = [
     ("1.2.840.10045.4.3.4", "sha512ECDSA"),
 ];
 
-/// Returns true if the certificate chains to a trusted root or is one itself.
-///
-/// As in .NET, a trusted root is valid as a client certificate, which allows self-signed ones: the operator trusts this
-/// exact certificate, and the handshake proves its key.
-pub(crate) fn is_trusted(certificate: &Certificate, trust: &TrustAnchors, now: Timestamp) -> bool {
-    if trust.lists(certificate) {
-        return certificate.validity().contains(now);
-    }
-    Rule::trust(trust.clone()).answer(certificate, now) == Answer::Holds
-}
-
-/// Reason for a recent negative result of [`is_trusted`], if there is one. Verifies no chain.
-pub(crate) fn trust_failure(
-    certificate: &Certificate,
-    trust: &TrustAnchors,
-    now: Timestamp,
-) -> Option<&'static str> {
-    let failure = match trust.lists(certificate) {
-        true => None,
-        false => Some(trust.known_failure(certificate, now)?),
-    };
-    match certificate.validity() {
-        validity if now > validity.not_after => Some("the certificate has expired"),
-        validity if now < validity.not_before => Some("the certificate is not valid yet"),
-        _ => failure,
-    }
-}
-
-fn verify<'r>(evaluation: &mut Evaluation<'_, 'r>, certificate: &'r Certificate) -> Evaluated<Value<'r>> {
+fn verify<'r>(
+    evaluation: &mut Evaluation<'_, 'r>,
+    certificate: &'r Certificate,
+    checks_revocation: bool,
+) -> Evaluated<Value<'r>> {
     evaluation.step(CHAIN_STEPS)?;
     let trust = evaluation.inputs.trust.ok_or(Fault::CannotTell("No trusted roots are configured."))?;
-    let is_trusted = is_trusted(certificate, trust, evaluation.inputs.now);
+    let roots = trust.for_check(checks_revocation);
+    let is_trusted = is_trusted(certificate, roots, evaluation.inputs.now);
     if let Some(part) = evaluation.traced().filter(|_| !is_trusted) {
-        part.untrusted.push(certificate);
+        part.untrusted.push((certificate, roots));
     }
     Ok(Value::Bool(is_trusted))
 }
@@ -145,12 +122,12 @@ fn can_verify(checker: &mut Checker, member: &mut MemberUse<'_>) -> Checked<Opti
             "configure the CAs of client certificates",
         );
     }
-    if member.name == "Verify" && !checker.scope.is_revocation_off {
+    if member.name == "Verify" && !checker.scope.declares_revocation {
         return checker.fail_about(
             FindingKind::Revocation,
             member.at,
             "Verify() checks revocation, and revocation is not configured",
-            "turn revocation checks off (CRLs are not supported yet) or call VerifyNoRevocation()",
+            "give the roots revocation lists, declare that they have none, or call VerifyNoRevocation()",
         );
     }
     Ok(None)

@@ -19,7 +19,6 @@ mod unsupported;
 
 use std::fmt;
 
-pub(crate) use self::certificate::{is_trusted, trust_failure};
 pub(super) use self::{
     deployment::thumbprint,
     text::literal_parts,

@@ -14,6 +14,7 @@ use crate::{
             parser,
         },
         reader::Text,
+        trust::DocumentTrust,
     },
     certificate::{Certificate, Presented, Timestamp},
     pki::{Leaf, NOON},
@@ -26,14 +27,14 @@ fn every_member_has_an_example_that_is_true() {
     let leaf = Leaf::client("orders").serial(0xA1B2_C3D4).dns("orders.contoso.com");
     let issued = leaf.from(NOON - 86_400).until(NOON + 86_400).self_signed();
     let caller = Certificate::from_der(&issued.der).unwrap();
-    let trust = TrustAnchors::from_der([&*issued.der]).unwrap();
+    let trust = DocumentTrust::new(TrustAnchors::from_der([&*issued.der]).unwrap());
     let deployment = Shared::new(DeploymentCertificates::new().with("orders", caller.clone(), true));
     let presented = Presented::from(caller);
     let request =
         Request::get("https://api.contoso.com:8443/orders?a=1&A=2").header("x-one", "1").body(()).unwrap();
     let facts = RequestFacts::new(&request, &presented).with_remote(Some([192, 0, 2, 1].into()));
     let inputs = Inputs::new(facts, Timestamp::from_unix(NOON), Some(&trust), Some(&deployment));
-    let scope = Scope { has_trust: true, is_revocation_off: true, has_error: true };
+    let scope = Scope { has_trust: true, declares_revocation: true, has_error: true };
     let mut used: Vec<&'static Row> = Vec::new();
     for line in include_str!("examples.txt").lines() {
         let code = format!("@({line})");

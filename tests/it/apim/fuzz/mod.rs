@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tower_mtls::{
     Shared,
-    apim::{Document, Format, RequestFacts, Revocation},
+    apim::{Document, Format, RequestFacts},
 };
 
 use super::{
@@ -243,8 +243,7 @@ fn try_out(tally: &mut Tally, text: &str, format: Format) {
     let started = Instant::now();
     let loaded = Document::builder()
         .format(format)
-        .trust(WORLD.trust.clone())
-        .revocation(Revocation::Off)
+        .trust(WORLD.trust.clone().without_revocation())
         .allow_unanchored()
         .deployment(Shared::new(WORLD.deployment()))
         .load(text);

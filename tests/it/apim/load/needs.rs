@@ -1,11 +1,19 @@
 //! Needs of a document: trust, revocation, a base document and identities.
 
-use tower_mtls::apim::{Document, DocumentDecision, Revocation};
+use tower_mtls::{
+    apim::{Document, DocumentDecision},
+    policy::{Revocation, RevocationMode},
+};
 
 use super::errors;
 use crate::apim::texts::*;
 use crate::apim::world::{WORLD, evaluate};
 use crate::support::pki::Leaf;
+
+/// Lists that are downloaded later.
+fn no_lists() -> Revocation {
+    Revocation::new(RevocationMode::Soft, [])
+}
 
 #[test]
 fn trust_and_revocation_are_required_if_a_document_uses_them() {
@@ -14,23 +22,29 @@ fn trust_and_revocation_are_required_if_a_document_uses_them() {
     let validate = "<validate-client-certificate />";
     let untrusting = "<validate-client-certificate validate-trust='false' validate-revocation='false' />";
     let none = Document::builder().allow_unanchored();
-    let trusting = || Document::builder().allow_unanchored().trust(WORLD.trust.clone());
+    let alone = "<validate-client-certificate validate-trust='false' />";
+    let trusting = |trust| Document::builder().allow_unanchored().trust(trust);
+    let off = || trusting(WORLD.trust.clone().without_revocation());
+    let with_lists = || trusting(WORLD.trust.clone().with_revocation(no_lists()));
+    let trusting = || trusting(WORLD.trust.clone());
     for (builder, text, message) in [
         (none.clone(), verify.as_str(), Some("needs trusted roots")),
         (none.clone(), &no_revocation, Some("needs trusted roots")),
         (none.clone(), validate, Some("validate-trust needs trusted roots")),
-        (
-            none.clone().revocation(Revocation::Off),
-            "<validate-client-certificate validate-trust='false' />",
-            Some("revocation"),
-        ),
+        (none.clone(), alone, Some("needs a chain, and validate-trust is false")),
         (none, untrusting, None),
         (trusting(), &verify, Some("VerifyNoRevocation()")),
         (trusting(), &no_revocation, None),
         (trusting(), validate, Some("validate-revocation is true (the default)")),
         (trusting(), "<validate-client-certificate validate-revocation='false' />", None),
-        (trusting().revocation(Revocation::Off), &verify, None),
-        (trusting().revocation(Revocation::Off), validate, None),
+        (trusting(), alone, Some("write validate-trust=\"true\" or validate-revocation=\"false\"")),
+        (off(), &verify, None),
+        (off(), validate, None),
+        (off(), alone, None),
+        (with_lists(), &verify, None),
+        (with_lists(), &no_revocation, None),
+        (with_lists(), validate, None),
+        (with_lists(), alone, Some("needs a chain, and validate-trust is false")),
     ] {
         match (builder.load(text), message) {
             (Ok(_), None) => {}
@@ -98,7 +112,14 @@ fn base_runs_the_document_above() {
         assert!(untrusting.to_string().contains("trusted roots"), "{untrusting}");
         let trusting = Document::builder().trust(WORLD.trust.clone()).base(&above).load("<base />");
         assert_eq!(trusting.is_err(), needs_revocation, "{code}");
+        let listing = WORLD.trust.clone().with_revocation(no_lists());
+        assert!(Document::builder().trust(listing).base(&above).load("<base />").is_ok(), "{code}");
     }
+    let alone = WORLD.load("<validate-client-certificate validate-trust='false' />").unwrap();
+    let below = |trust| Document::builder().allow_unanchored().trust(trust).base(&alone).load("<base />");
+    assert!(below(WORLD.trust.clone().without_revocation()).is_ok());
+    let errors = below(WORLD.trust.clone().with_revocation(no_lists())).unwrap_err().to_string();
+    assert!(errors.contains("the base document checks revocation without a chain"), "{errors}");
 }
 
 #[cfg(feature = "identity")]

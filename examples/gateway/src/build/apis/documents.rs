@@ -2,7 +2,7 @@
 
 use tower_mtls::{
     Shared, TrustAnchors,
-    apim::{DeploymentCertificates, Document, DocumentBuilder, DocumentScope, FindingKind, Revocation},
+    apim::{DeploymentCertificates, Document, DocumentBuilder, DocumentScope, FindingKind},
 };
 
 use super::{backends::Backends, problem::ApiProblem};
@@ -14,7 +14,6 @@ use crate::{
 pub(crate) struct DocumentCompiler {
     pub(crate) deployment: Shared<DeploymentCertificates>,
     pub(crate) trust: Option<TrustAnchors>,
-    pub(crate) is_revocation_off: bool,
     pub(crate) allow_unanchored: bool,
 }
 
@@ -35,9 +34,6 @@ impl DocumentCompiler {
             .only_referenced_identities();
         if let Some(trust) = &self.trust {
             builder = builder.trust(trust.clone());
-        }
-        if self.is_revocation_off {
-            builder = builder.revocation(Revocation::Off);
         }
         if self.allow_unanchored {
             builder = builder.allow_unanchored();
@@ -62,8 +58,8 @@ fn load(builder: DocumentBuilder, text: &str) -> Result<Document, Vec<ApiProblem
                 FindingKind::Trust => (error.problem(), ": the gateway's operator names a set in [apis] trust = \"NAME\""),
                 FindingKind::Revocation => (
                     error.problem(),
-                    ": the gateway's operator writes revocation = \"off\" into the set of [apis] trust, or call \
-                     VerifyNoRevocation()",
+                    ": the gateway's operator writes revocation = \"soft\" with crl or crl_url, or \"off\", into the \
+                     set of [apis] trust, or call VerifyNoRevocation() or write validate-revocation=\"false\"",
                 ),
                 FindingKind::Unanchored => (
                     error.problem(),

@@ -93,7 +93,8 @@ fn conflicts_of_document_and_file_are_reported() {
             CHAIN_TODAY,
             "revocation = \"off\"",
             "",
-            "; write revocation = \"off\" in [trust.partners]",
+            "; write revocation = \"soft\" with crl = [\"FILE\"] or crl_url = [\"https://...\"], or revocation = \"off\", in \
+             [trust.partners], or call VerifyNoRevocation() or write validate-revocation=\"false\" in the document",
         ),
         (
             "no trust",
@@ -228,7 +229,7 @@ fn explain_shows_the_decision_of_a_document_for_a_certificate() {
             "stranger",
             &[],
             2,
-            "no chain: no root or presented certificate issued CA \"CN=Strangers CA,O=Elsewhere\"",
+            "no valid chain: no root or presented certificate issued CA \"CN=Strangers CA,O=Elsewhere\"",
         ),
         ("/expiry", "", &[], 2, "true: context.Request.Certificate == null"),
         ("/unguarded", "", &[], 2, "response: 500 by when on line 2: ExpressionValueEvaluationFailure"),
