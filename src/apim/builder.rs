@@ -177,7 +177,8 @@ impl DocumentBuilder {
             certificate_references: Vec::new(),
             analysis: DocumentAnalysis::default(),
         };
-        // The base document was checked against its own trust, and runs with that of this document.
+        // The base document was checked against its own trust, and runs with that of this document, except its
+        // issuer-thumbprint claims.
         let base = compiler.base.clone().unwrap_or_default();
         let start = Position { line: 1, column: 1 };
         if base.used.trust && !compiler.scope.has_trust {

@@ -9,8 +9,8 @@ use crate::certificate::{Certificate, Timestamp};
 
 /// Chains that a trust set has accepted, for further connections with the same certificates.
 ///
-/// Only accepted chains are kept, so callers without a trusted certificate cannot displace them. Bounded by two tables: when
-/// the current one is full, it replaces the previous one.
+/// Only accepted chains are kept, so a caller needs a trusted certificate, of which the key is not proved yet, to displace
+/// others; they are then verified again. Bounded by two tables: when the current one is full, it replaces the previous one.
 #[derive(Debug, Default)]
 pub(super) struct AcceptedChains(Mutex<Tables>);
 

@@ -66,6 +66,7 @@ pub(super) struct Inner {
     /// None if it is not supported, so that no key verifies the signature.
     pub(super) algorithm: Option<SignatureAlgorithm>,
     pub(super) entries: usize,
+    pub(super) encoded_len: usize,
     pub(super) proof: Proof,
 }
 
@@ -80,8 +81,8 @@ impl RevocationList {
     /// 1. The bytes are neither a DER-encoded list nor PEM, or a PEM block is incomplete or not a list.
     /// 2. A list is truncated, or followed by other bytes.
     /// 3. A field, an entry or an extension is malformed, or an extension appears twice.
-    /// 4. A limit is exceeded: 512 MiB, 64 extensions, 4 KiB for a name, 32 bytes for a serial number, 20 bytes for a CRL
-    ///    number.
+    /// 4. A limit is exceeded: 512 MiB, 256 lists, 64 extensions, 4 KiB for a name, 32 bytes for a serial number, 20 bytes
+    ///    for a CRL number.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -145,6 +146,11 @@ impl RevocationList {
     #[expect(clippy::len_without_is_empty, reason = "a list without entries is usual")]
     pub fn len(&self) -> usize {
         self.0.entries
+    }
+
+    /// The length of the encoding, in bytes.
+    pub fn encoded_len(&self) -> usize {
+        self.0.encoded_len
     }
 
     /// Returns true if an entry revokes the issuer's certificate with this serial number. Entries of a delta CRL that end a
@@ -214,7 +220,7 @@ impl RevocationList {
     /// }
     /// ```
     pub fn verify_as(&self, earlier: &Self) -> bool {
-        let verify = &mut |signed: &Signed<'_>, spki: &[u8]| signature::verify(signed, spki).is_ok();
+        let verify = &mut |signed: &Signed<'_>, spki: &[u8]| Some(signature::verify(signed, spki).is_ok());
         self.issuer() == earlier.issuer() && earlier.key().is_some_and(|key| self.is_signed_by(key, verify))
     }
 
@@ -222,7 +228,7 @@ impl RevocationList {
     pub(super) fn is_signed_by(
         &self,
         spki: &[u8],
-        verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> bool,
+        verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> Option<bool>,
     ) -> bool {
         self.0.proof.is_signed_by(&self.0.issuer, spki, verify)
     }

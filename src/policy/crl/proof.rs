@@ -74,13 +74,14 @@ impl Proof {
         }
     }
 
-    /// Returns true if the key signed the list of this issuer. `verify` runs at most once for each key; its result must
-    /// depend on its arguments only.
+    /// Returns true if the key signed the list of this issuer. `verify` runs at most once for each key, unless it returns
+    /// None, and its result must depend on its arguments only. None: it verifies no more signatures, and the list counts as
+    /// signed by another key.
     pub(super) fn is_signed_by(
         &self,
         issuer: &DistinguishedName,
         spki: &[u8],
-        verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> bool,
+        verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> Option<bool>,
     ) -> bool {
         if let Some(key) = self.key() {
             return key == spki;
@@ -99,7 +100,8 @@ impl Proof {
             algorithm: unverified.part(&unverified.algorithm),
             signature: unverified.part(&unverified.signature),
         };
-        if verify(&signed, spki) {
+        let Some(is_signed) = verify(&signed, spki) else { return false };
+        if is_signed {
             let serials = unverified.entries.index(unverified.part(&unverified.revoked), issuer);
             self.verified.get_or_init(|| Verified { key: spki.into(), serials });
             *guard = None;

@@ -19,6 +19,9 @@ use crate::{certificate::DistinguishedName, keys::pem};
 /// Limit of a file in bytes. The largest public lists have about 50 MB.
 const MAX_SIZE: usize = 512 * 1024 * 1024;
 
+/// Limit of a file in lists. Partitioned lists of one CA are fewer than 100.
+const MAX_LISTS: usize = 256;
+
 /// Labels of PEM blocks.
 const LABELS: &[&str] = &["X509 CRL", "CRL"];
 
@@ -32,6 +35,10 @@ pub(super) fn read(bytes: Cow<'_, [u8]>) -> Result<Vec<RevocationList>, Revocati
     }
     let blocks = pem::decode_in_place(bytes.into_owned(), LABELS, MAX_SIZE)
         .map_err(|error| RevocationListError::new(error.to_string()))?;
+    if blocks.len() > MAX_LISTS {
+        let problem = format!("more than {MAX_LISTS} lists; split them into several files");
+        return Err(RevocationListError::new(problem));
+    }
     blocks.into_iter().map(|(line, der)| read_der(der).map_err(|error| error.at_line(line))).collect()
 }
 
@@ -152,6 +159,7 @@ fn read_list(der: Vec<u8>) -> Result<Inner, String> {
         limitation,
         algorithm: supported,
         entries: entries.count,
+        encoded_len: der.len(),
         proof: Proof::new(Unverified { der, message, algorithm, signature, revoked, entries, other_keys }),
     })
 }

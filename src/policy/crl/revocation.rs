@@ -99,17 +99,15 @@ impl Revocation {
         self.0.lists.iter().filter(|list| !list.is_verified()).count()
     }
 
-    /// Verifies and indexes the lists of this issuer now instead of with the first chain.
-    /// `verify` as in [`status`](Self::status).
+    /// Verifies and indexes the lists of this issuer now instead of with the first chain. `verify` as in
+    /// [`status`](Self::status).
     pub(in crate::policy) fn verify_lists_of(
         &self,
         issuer: &Issuer<'_>,
-        verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> bool,
+        verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> Option<bool>,
     ) {
-        if issuer.may_sign_crls {
-            for list in self.lists_of(issuer.name) {
-                list.is_signed_by(issuer.spki, verify);
-            }
+        for list in self.lists_of(issuer.name) {
+            list.is_signed_by(issuer.spki, verify);
         }
     }
 

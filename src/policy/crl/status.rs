@@ -32,7 +32,7 @@ pub(in crate::policy) struct Subject<'a> {
 pub(in crate::policy) struct Issuer<'a> {
     pub(in crate::policy) name: &'a DistinguishedName,
     pub(in crate::policy) spki: &'a [u8],
-    /// True if keyUsage is absent or includes cRLSign.
+    /// True if keyUsage is absent or includes cRLSign. Otherwise a list only revokes.
     pub(in crate::policy) may_sign_crls: bool,
     /// Accepted algorithms of lists; None accepts all. A list that is signed with another one only revokes.
     pub(in crate::policy) signature_algorithms: Option<&'a [SignatureAlgorithm]>,
@@ -105,14 +105,11 @@ impl Revocation {
         subject: &Subject<'_>,
         issuer: &Issuer<'_>,
         now: Timestamp,
-        verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> bool,
+        verify: &mut dyn FnMut(&Signed<'_>, &[u8]) -> Option<bool>,
     ) -> Status {
         let lists = self.lists_of(subject.issuer);
         if lists.is_empty() || issuer.name != subject.issuer {
             return Status::Unknown(UnknownReason::NoList);
-        }
-        if !issuer.may_sign_crls {
-            return Status::Unknown(UnknownReason::KeyUsage);
         }
         let mut newest: Vec<&RevocationList> = Vec::new();
         for list in lists {
@@ -126,6 +123,10 @@ impl Revocation {
         let is_listed = |list: &&RevocationList| !list.scope().only_attributes && list.lists(subject.serial);
         if newest.iter().any(is_listed) {
             return Status::Revoked;
+        }
+        // Another certificate with this key may have cRLSign: without it, a list only revokes.
+        if !issuer.may_sign_crls {
+            return Status::Unknown(UnknownReason::KeyUsage);
         }
         let Some(points) = Points::read(subject.distribution_points, subject.issuer) else {
             return Status::Unknown(UnknownReason::DistributionPoints);

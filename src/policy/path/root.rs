@@ -55,7 +55,8 @@ impl Root {
     pub(in crate::policy) fn set_revocation(&mut self, revocation: Revocation) {
         if let Ok(read) = PathCertificate::read(&self.der) {
             let issuer = read.as_crl_issuer(&self.requirements);
-            revocation.verify_lists_of(&issuer, &mut |signed, spki| signature::verify(signed, spki).is_ok());
+            revocation
+                .verify_lists_of(&issuer, &mut |signed, spki| Some(signature::verify(signed, spki).is_ok()));
         }
         self.revocation = Some(revocation);
         self.is_revocation_off = false;

@@ -161,7 +161,9 @@ impl SetContext<'_> {
         }
         self.note_hosts(findings);
         let digests = all.iter().map(|lists| lists.digest.as_slice());
-        let digest = Digest::of("revocation", digests.chain([check.value.as_str().as_bytes()]));
+        // Of a set with its name: equal contents can have other lists in use beside them.
+        let own = [check.value.as_str().as_bytes(), self.name.as_bytes()];
+        let digest = Digest::of("revocation", digests.chain(own));
         cache.crls.loaded.sets.insert(self.name.to_owned(), digest);
         let revocation = Revocation::new(mode, all.into_iter().flat_map(|lists| lists.lists));
         Ok(Some(SetRevocation { revocation, digest, sources, is_list_missing }))

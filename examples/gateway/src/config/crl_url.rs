@@ -33,7 +33,7 @@ impl CrlUrl {
         urls
     }
 
-    fn parse(text: &str) -> Result<Self, (String, &'static str)> {
+    pub(crate) fn parse(text: &str) -> Result<Self, (String, &'static str)> {
         let (text, query) = match text.split_once('?') {
             Some((text, query)) => (text, Some(query)),
             None => (text, None),

@@ -124,7 +124,8 @@ impl Downloads {
         let read = spawn_blocking(move || source.read_download(contents, old.as_ref(), SystemClock.now()));
         let read = read.await.unwrap_or_else(|error| Err(error.to_string()));
         if let Some(new) = read.map_err(DownloadError::Invalid)? {
-            self.publish(new);
+            // Here, so that it does not happen once this task is aborted.
+            self.publish(self.source.keep(new));
         }
         Ok(())
     }

@@ -6,6 +6,10 @@ use tower_mtls::{
 
 use super::Lists;
 
+/// Maximum size of the lists that stay in use beside those that replace them, in bytes. Any server can write lists that no
+/// key has signed.
+const MAX_KEPT: usize = 64 * 1024 * 1024;
+
 /// The CAs of a set, which issue its lists.
 #[derive(Debug, Clone)]
 pub(crate) struct Issuers {
@@ -23,7 +27,8 @@ impl Issuers {
     ///
     /// The problem:
     /// 1. there are lists in the name of a CA of the set, and its key has signed none of them;
-    /// 2. a list is older than the one that it replaces, or one that is still needed is missing.
+    /// 2. a list is older than the one that it replaces, or one that is still needed is missing;
+    /// 3. the lists that stay in use beside others have more than [`MAX_KEPT`] bytes.
     pub(crate) fn accept(
         &self,
         new: Vec<RevocationList>,
@@ -61,6 +66,10 @@ impl Issuers {
             is_current && !list.is_verified() && !has_verified(list.issuer())
         };
         let kept = old.map_or_else(Vec::new, |old| old.first(is_undecided, digest));
+        if kept.iter().map(RevocationList::encoded_len).sum::<usize>() > MAX_KEPT {
+            let problem = "the CRLs of intermediates that no client's chain has verified yet are too large";
+            return Err(format!("{problem}: {MAX_KEPT} bytes are kept beside their replacements"));
+        }
         let (count, lists) = (kept.len(), new.into_iter().chain(kept).collect());
         Ok(Lists { lists, kept: count, digest, authorities: self.names.clone() })
     }
@@ -76,7 +85,7 @@ impl Issuers {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rcgen::{
         BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
         IsCa, Issuer, KeyIdMethod, KeyPair, date_time_ymd,
@@ -84,12 +93,12 @@ mod tests {
 
     use super::*;
 
-    struct Ca {
+    pub(in crate::crl) struct Ca {
         issuer: Issuer<'static, KeyPair>,
         pem: String,
     }
 
-    fn ca(name: &str) -> Ca {
+    pub(in crate::crl) fn ca(name: &str) -> Ca {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -99,8 +108,12 @@ mod tests {
         Ca { issuer: Issuer::new(params, key), pem }
     }
 
-    /// A list with this number, which is overdue in this year.
     fn list(ca: &Ca, number: u64, year: i32) -> RevocationList {
+        RevocationList::read(der(ca, number, year)).unwrap().remove(0)
+    }
+
+    /// A list with this number, which is overdue in this year.
+    pub(in crate::crl) fn der(ca: &Ca, number: u64, year: i32) -> Vec<u8> {
         let params = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
             next_update: date_time_ymd(year, 1, 1),
@@ -109,11 +122,10 @@ mod tests {
             revoked_certs: Vec::new(),
             key_identifier_method: KeyIdMethod::PreSpecified(vec![1]),
         };
-        let der = params.signed_by(&ca.issuer).unwrap().der().to_vec();
-        RevocationList::read(der).unwrap().remove(0)
+        params.signed_by(&ca.issuer).unwrap().der().to_vec()
     }
 
-    fn issuers(cas: &[&Ca]) -> Issuers {
+    pub(in crate::crl) fn issuers(cas: &[&Ca]) -> Issuers {
         let pem: String = cas.iter().map(|ca| ca.pem.as_str()).collect();
         let names = cas.iter().map(|ca| list(ca, 1, 2030).issuer().clone()).collect();
         Issuers { anchors: TrustAnchors::from_pem(pem).unwrap(), names }

@@ -32,6 +32,11 @@ impl Lists {
         self.parts().0.iter().map(RevocationList::len).sum()
     }
 
+    /// Returns true if there are earlier lists.
+    pub(super) fn has_kept(&self) -> bool {
+        self.kept > 0
+    }
+
     /// The current lists, and the earlier ones.
     fn parts(&self) -> (&[RevocationList], &[RevocationList]) {
         self.lists.split_at(self.lists.len().saturating_sub(self.kept))

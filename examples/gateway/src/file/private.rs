@@ -14,14 +14,17 @@ pub(crate) fn folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)?;
+    check_folder(path)
+}
+
+/// Checks that other users cannot access the folder.
+pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
-            return Err(io::Error::other(
-                "it exists and is open to other users; remove their permission (chmod 700)",
-            ));
-        }
+    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0 {
+        return Err(io::Error::other(
+            "the folder is open to other users; remove their permission (chmod 700)",
+        ));
     }
     Ok(())
 }

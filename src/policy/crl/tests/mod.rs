@@ -46,8 +46,8 @@ impl Ca {
     }
 }
 
-fn verify(signed: &Signed<'_>, spki: &[u8]) -> bool {
-    signature::verify(signed, spki).is_ok()
+fn verify(signed: &Signed<'_>, spki: &[u8]) -> Option<bool> {
+    Some(signature::verify(signed, spki).is_ok())
 }
 
 /// The PEM block of a list.
