@@ -140,10 +140,10 @@ impl DeliveryProgress {
         unread.chunks += 1;
         if unread.chunks == 1 {
             unread.is_quiet = false;
-            unread.since = Instant::now();
-            let since = unread.since;
-            unread.clock.start(since);
-            self.in_flight.unread_begins();
+            let now = Instant::now();
+            unread.since = now;
+            unread.clock.start(now);
+            self.in_flight.unread_begins(now);
         }
     }
 
@@ -161,7 +161,9 @@ impl DeliveryProgress {
         let mut unread = self.unread();
         unread.chunks -= 1;
         if unread.chunks == 0 {
-            unread.clock.stop(Instant::now());
+            // Nothing is owed after the last byte.
+            let last = unread.clock.silent_since().filter(|_| bytes == 0);
+            unread.clock.stop(last.unwrap_or_else(Instant::now));
             self.in_flight.unread_ends();
             drop(unread);
             if let Some(flush) = &self.flush {
