@@ -18,6 +18,10 @@ const HOP_BY_HOP: [HeaderName; 5] = [
 
 /// Removes hop-by-hop fields and those that `Connection` names.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Cheaper than a look-up of each.
+    if !headers.keys().any(|name| *name == header::TE || HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -45,11 +49,14 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// Removes headers that claim an identity or origin, and the `removed` ones.
 pub(super) fn remove_claims(headers: &mut HeaderMap, removed: &[HeaderPattern]) {
     let is_claim = |name: &str| is_claim(name) || removed.iter().any(|pattern| pattern.matches_text(name));
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
+    let is_removed = |name: &HeaderName| *name == header::PROXY_AUTHORIZATION || is_claim(name.as_str());
+    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_removed(name)).cloned().collect();
     for name in claims {
         headers.remove(name);
     }
-    headers.remove(header::PROXY_AUTHORIZATION);
+    if !headers.contains_key(header::TRAILER) {
+        return;
+    }
     // Removed trailers must not be announced.
     let announced: Vec<_> = headers
         .get_all(header::TRAILER)
@@ -59,12 +66,10 @@ pub(super) fn remove_claims(headers: &mut HeaderMap, removed: &[HeaderPattern]) 
         .map(str::trim)
         .filter(|name| !name.is_empty() && !is_claim(name))
         .collect();
-    if headers.contains_key(header::TRAILER) {
-        match HeaderValue::try_from(announced.join(", ")) {
-            Ok(announced) if !announced.is_empty() => headers.insert(header::TRAILER, announced),
-            _ => headers.remove(header::TRAILER),
-        };
-    }
+    match HeaderValue::try_from(announced.join(", ")) {
+        Ok(announced) if !announced.is_empty() => headers.insert(header::TRAILER, announced),
+        _ => headers.remove(header::TRAILER),
+    };
 }
 
 /// Returns true if a client's field with this name does not reach the upstream as sent: hop-by-hop fields, claims of an
@@ -111,7 +116,7 @@ pub(super) fn is_settable(name: &HeaderName) -> bool {
 /// after the connection to the upstream is established.
 pub(super) fn remove_expectation(headers: &mut HeaderMap) {
     let is_met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if headers.get_all(header::EXPECT).iter().all(is_met) {
+    if headers.contains_key(header::EXPECT) && headers.get_all(header::EXPECT).iter().all(is_met) {
         headers.remove(header::EXPECT);
     }
 }

@@ -192,6 +192,10 @@ impl fmt::Display for NormalizedPath<'_> {
 
 /// Returns the beginning of a segment in normal form, up to its parameters.
 fn without_parameters(segment: &str) -> &str {
+    // Cheaper than the search for an escape.
+    if !segment.bytes().any(|byte| matches!(byte, b';' | b'%')) {
+        return segment;
+    }
     let end = [segment.find(';'), segment.find("%3B")].into_iter().flatten().min();
     end.and_then(|end| segment.get(..end)).unwrap_or(segment)
 }

@@ -71,11 +71,12 @@ impl Rewrite {
         self
     }
 
-    /// The URI for the rest of a path after the prefix, or None if there is none; `route` is the route's upstream.
-    pub(super) fn uri(&self, route: &Upstream, rest: &str, query: Option<&str>) -> Option<Uri> {
+    /// The URI for a request, whose path after the prefix is `rest`, or None if there is none; `route` is the route's
+    /// upstream.
+    pub(super) fn uri(&self, route: &Upstream, requested: &Uri, rest: &str) -> Option<Uri> {
         match &self.upstream {
-            Some(upstream) => upstream.as_ref().ok()?.uri(rest, query),
-            None => route.uri(rest, query),
+            Some(upstream) => upstream.as_ref().ok()?.uri(requested, rest),
+            None => route.uri(requested, rest),
         }
     }
 

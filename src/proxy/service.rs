@@ -206,8 +206,7 @@ impl Route {
         // For a path outside the prefix or too long for a URI, a relative URI, which the inner client rejects: never the
         // client's own, whose authority the client chose.
         let rewrite: Rewrite = head.extensions.remove().unwrap_or_default();
-        head.uri =
-            rest.and_then(|rest| rewrite.uri(&self.upstream, rest, head.uri.query())).unwrap_or_default();
+        head.uri = rest.and_then(|rest| rewrite.uri(&self.upstream, &head.uri, rest)).unwrap_or_default();
         remove_hop_by_hop(&mut head.headers);
         remove_claims(&mut head.headers, &self.removed);
         let remote = remote_addr(&head.extensions);

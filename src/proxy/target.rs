@@ -46,8 +46,21 @@ impl Upstream {
         Ok(Self { scheme, authority, path })
     }
 
-    /// The URI of a request whose path after the route's prefix is `rest` (empty, or starting with `/`).
-    pub(super) fn uri(&self, rest: &str, query: Option<&str>) -> Option<Uri> {
+    /// The URI of a request for `requested`, whose path after the route's prefix is `rest` (empty, or starting with `/`).
+    pub(super) fn uri(&self, requested: &Uri, rest: &str) -> Option<Uri> {
+        let is_same_path = requested.path().strip_suffix(rest) == Some(&*self.path);
+        let path = match requested.path_and_query() {
+            Some(path) if is_same_path => path.clone(),
+            _ => self.path_and_query(rest, requested.query())?,
+        };
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).ok()
+    }
+
+    fn path_and_query(&self, rest: &str, query: Option<&str>) -> Option<PathAndQuery> {
         let mut path = String::with_capacity(self.path.len() + rest.len() + query.map_or(0, str::len) + 2);
         path.push_str(&self.path);
         path.push_str(rest);
@@ -58,12 +71,7 @@ impl Upstream {
             path.push('?');
             path.push_str(query);
         }
-        let path = PathAndQuery::try_from(path).ok()?;
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path);
-        Uri::from_parts(parts).ok()
+        PathAndQuery::try_from(path).ok()
     }
 }
 

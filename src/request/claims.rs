@@ -79,18 +79,43 @@ const ORIGIN: &[&str] = &[
 
 /// Returns true if a header with this name claims an identity or an origin.
 pub(crate) fn is_claim(name: &str) -> bool {
-    is_identity_claim(name) || is_among(ORIGIN, name)
+    is_identity_claim(name) || is_among(ORIGIN, &ORIGIN_RANGES, name)
 }
 
 /// Returns true if a header with this name claims an identity: a certificate or a user.
 pub(crate) fn is_identity_claim(name: &str) -> bool {
-    is_among(IDENTITY, name)
+    is_among(IDENTITY, &IDENTITY_RANGES, name)
+}
+
+/// Begin and end of the patterns with each first letter.
+type Ranges = [(usize, usize); 26];
+
+const IDENTITY_RANGES: Ranges = ranges(IDENTITY);
+
+const ORIGIN_RANGES: Ranges = ranges(ORIGIN);
+
+/// Returns the ranges of sorted patterns.
+const fn ranges(patterns: &[&str]) -> Ranges {
+    let mut ranges = [(0, 0); 26];
+    let mut at = 0;
+    while at < patterns.len() {
+        let range = &mut ranges[(patterns[at].as_bytes()[0] - b'a') as usize];
+        if range.1 == 0 {
+            range.0 = at;
+        }
+        assert!(range.1 == 0 || range.1 == at, "patterns are sorted");
+        range.1 = at + 1;
+        at += 1;
+    }
+    ranges
 }
 
 /// Returns true if a pattern matches the name. Most names differ from all patterns in their first byte.
-fn is_among(patterns: &[&str], name: &str) -> bool {
-    let Some(first) = name.bytes().next().map(fold) else { return false };
-    patterns.iter().filter(|pattern| pattern.as_bytes().first() == Some(&first)).any(|it| matches(it, name))
+fn is_among(patterns: &[&str], ranges: &Ranges, name: &str) -> bool {
+    let letter = name.bytes().next().and_then(|first| fold(first).checked_sub(b'a'));
+    let range = letter.and_then(|letter| ranges.get(usize::from(letter)));
+    let patterns = range.and_then(|(begin, end)| patterns.get(*begin..*end));
+    patterns.is_some_and(|patterns| patterns.iter().any(|pattern| matches(pattern, name)))
 }
 
 /// Returns true if a folded name, or with a `*` at its end a folded prefix, matches the name.

@@ -22,11 +22,14 @@ use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 /// # }
 /// ```
 pub fn is_grpc<B>(request: &Request<B>) -> bool {
+    if request.version() != Version::HTTP_2 {
+        return false;
+    }
     let mut values = request.headers().get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return false;
     };
-    request.version() == Version::HTTP_2 && is_grpc_type(value.as_bytes())
+    is_grpc_type(value.as_bytes())
 }
 
 /// Returns true for the content types of gRPC.

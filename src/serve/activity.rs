@@ -171,7 +171,12 @@ impl Activity {
     }
 
     fn elapsed(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+        self.millis(Instant::now())
+    }
+
+    /// Returns a time in milliseconds since the start.
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX - 1)
     }
 
     /// Records that bytes arrived. Between requests they begin a head.

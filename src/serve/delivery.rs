@@ -15,7 +15,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -43,10 +43,9 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Response body whose request is in flight until the caller has read all of it.
 pub(super) struct DeliveredBody<B> {
-    progress: Arc<DeliveryProgress>,
+    progress: Arc<DeliveryProgress<Mutex<PendingBody<B>>>>,
     /// The request's body, which can be silent while response bytes move.
     upload: Option<Upload>,
-    body: Arc<Mutex<PendingBody<B>>>,
 }
 
 /// Body of a response that can be dropped before its end.
@@ -62,15 +61,16 @@ struct PendingBody<B> {
 }
 
 /// Progress of one response, which its chunks share.
-struct DeliveryProgress {
+struct DeliveryProgress<T: ?Sized = dyn DropBody> {
     in_flight: InFlight,
-    body: Weak<dyn DropBody>,
     unread: Mutex<Unread>,
     /// HTTP/2 only: completes when there are no chunks.
     flush: Option<Flush>,
     task: Option<StreamTask>,
     /// None: not gRPC.
     denial: Option<Denial>,
+    /// The body, until the response is dropped.
+    body: T,
 }
 
 /// End of a gRPC response whose caller is not admitted any more.
@@ -108,7 +108,7 @@ struct Unread {
     cut: Option<Cut>,
 }
 
-impl DeliveryProgress {
+impl<T: ?Sized> DeliveryProgress<T> {
     fn unread(&self) -> MutexGuard<'_, Unread> {
         lock(&self.unread)
     }
@@ -140,10 +140,10 @@ impl DeliveryProgress {
         unread.chunks += 1;
         if unread.chunks == 1 {
             unread.is_quiet = false;
-            unread.since = Instant::now();
-            let since = unread.since;
-            unread.clock.start(since);
-            self.in_flight.unread_begins();
+            let now = Instant::now();
+            unread.since = now;
+            unread.clock.start(now);
+            self.in_flight.unread_begins(now);
         }
     }
 
@@ -161,7 +161,9 @@ impl DeliveryProgress {
         let mut unread = self.unread();
         unread.chunks -= 1;
         if unread.chunks == 0 {
-            unread.clock.stop(Instant::now());
+            // Nothing is owed after the last byte.
+            let last = unread.clock.silent_since().filter(|_| bytes == 0);
+            unread.clock.stop(last.unwrap_or_else(Instant::now));
             self.in_flight.unread_ends();
             drop(unread);
             if let Some(flush) = &self.flush {
@@ -171,7 +173,7 @@ impl DeliveryProgress {
     }
 }
 
-impl Expire for DeliveryProgress {
+impl<T: DropBody + ?Sized> Expire for DeliveryProgress<T> {
     fn expire(&self, now: Instant) -> Option<Cut> {
         let mut unread = self.unread();
         if unread.cut.is_some() {
@@ -187,9 +189,7 @@ impl Expire for DeliveryProgress {
         unread.cut = Some(cut);
         self.in_flight.cut();
         drop(unread);
-        if let Some(body) = self.body.upgrade() {
-            body.drop_body();
-        }
+        self.body.drop_body();
         if let Some(task) = &self.task {
             task.reset();
         }
@@ -197,13 +197,11 @@ impl Expire for DeliveryProgress {
     }
 }
 
-impl GrpcResponse for DeliveryProgress {
+impl<T: DropBody + ?Sized> GrpcResponse for DeliveryProgress<T> {
     fn deny(&self) {
         let Some(denial) = &self.denial else { return };
         denial.is_denied.store(true, Ordering::Release);
-        if let Some(body) = self.body.upgrade() {
-            body.drop_body();
-        }
+        self.body.drop_body();
         denial.waker.wake();
     }
 }
@@ -219,7 +217,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl DeliveryProgress {
+impl<T: ?Sized> DeliveryProgress<T> {
     /// Returns the error of a body that was dropped before its end.
     fn expired(&self) -> BoxError {
         let message = match self.unread().cut {
@@ -246,31 +244,30 @@ impl<B: Send + 'static> DeliveredBody<B> {
             Mutex::new(Unread { chunks: 0, is_quiet: false, since: Instant::now(), clock, cut: None });
         let flush = is_http2.then(Flush::default);
         let task = if is_http2 { StreamTask::current() } else { None };
-        let body = Arc::new(Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None }));
-        let weak = Arc::downgrade(&body);
+        let body = Mutex::new(PendingBody { body: Some(Box::pin(body)), error: None });
         let denial = (is_http2 && in_flight.is_grpc()).then(Denial::default);
-        let progress = Arc::new(DeliveryProgress { in_flight, body: weak, unread, flush, task, denial });
+        let progress = Arc::new(DeliveryProgress { in_flight, unread, flush, task, denial, body });
         let response: Arc<dyn Expire> = progress.clone();
         progress.in_flight.register_response(&response);
         if progress.denial.is_some() {
             let response: Arc<dyn GrpcResponse> = progress.clone();
             progress.in_flight.set_grpc_response(Arc::downgrade(&response));
         }
-        Self { progress, upload, body }
+        Self { progress, upload }
     }
 }
 
 impl<B> Drop for DeliveredBody<B> {
     fn drop(&mut self) {
-        // The activity can own another reference at this moment.
-        let body = lock(&self.body).body.take();
+        // Chunks and the activity can own other references.
+        let body = lock(&self.progress.body).body.take();
         drop(body);
     }
 }
 
 impl<B> Body for DeliveredBody<B>
 where
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     type Data = Chunk;
@@ -285,7 +282,7 @@ where
         if let Some(trailers) = denied {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        let mut pending = lock(&self.body);
+        let mut pending = lock(&progress.body);
         let PendingBody { body, error } = &mut *pending;
         if error.is_none() {
             let Some(open) = body else { return Poll::Ready(Some(Err(progress.expired()))) };
@@ -298,7 +295,7 @@ where
                     if let Some(upload) = &self.upload {
                         upload.record_response();
                     }
-                    return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, progress)))));
+                    return Poll::Ready(Some(Ok(frame.map_data(|data| Chunk::new(data, progress.clone())))));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(failed))) => {
@@ -315,12 +312,12 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let pending = lock(&self.body);
+        let pending = lock(&self.progress.body);
         pending.error.is_none() && pending.body.as_ref().is_some_and(|body| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.body).body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
+        lock(&self.progress.body).body.as_ref().map(|body| body.size_hint()).unwrap_or_default()
     }
 }
 
@@ -331,9 +328,9 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    fn new(data: Bytes, progress: &Arc<DeliveryProgress>) -> Self {
+    fn new(data: Bytes, progress: Arc<DeliveryProgress>) -> Self {
         progress.chunk_begins(data.len());
-        Self { data, progress: progress.clone() }
+        Self { data, progress }
     }
 }
 

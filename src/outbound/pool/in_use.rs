@@ -1,8 +1,8 @@
 //! The connections in use under one limit, by share, and the requests that wait for one.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use super::share_rule::ShareState;
+use super::{generation_map::GenerationMap, share_rule::ShareState};
 use crate::generation::Generation;
 
 /// Counters of one limit. `W` is a waiting request.
@@ -10,7 +10,7 @@ pub(super) struct InUse<W> {
     limit: usize,
     total: usize,
     /// Shares that use a connection, or wait for one.
-    shares: HashMap<Generation, ShareUse<W>>,
+    shares: GenerationMap<ShareUse<W>>,
     /// Shares with waiting requests, in the order of their turns.
     turns: VecDeque<Generation>,
     next_ticket: u64,
@@ -24,7 +24,7 @@ struct ShareUse<W> {
 
 impl<W> InUse<W> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, total: 0, shares: HashMap::new(), turns: VecDeque::new(), next_ticket: 0 }
+        Self { limit, total: 0, shares: GenerationMap::default(), turns: VecDeque::new(), next_ticket: 0 }
     }
 
     /// Returns true if the share uses a connection.

@@ -7,8 +7,10 @@ mod connection_guard;
 mod connection_limit;
 mod connection_use;
 mod force_close;
+mod generation_map;
 mod http2;
 mod in_use;
+mod key;
 mod lease;
 mod meters;
 mod open;
@@ -25,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Uri, uri::Authority};
+use http::{HeaderValue, Uri};
 use http_body::Body;
 use tokio::{
     sync::{Notify, watch},
@@ -43,28 +45,17 @@ pub(super) use self::{
     connection::Connector,
     connection_limit::ConnectionLimit,
     connection_use::{Claim, Limits},
+    key::Key,
     lease::Lease,
     share::Shares,
 };
 use super::{ClientError, ClientErrorKind};
-use crate::generation::Generation;
 
 /// Interval at which a retired pool is swept.
 const RETIRED_SWEEP: Duration = Duration::from_secs(1);
 
 /// Time for which an unused connection is reserved for the requests that waited for it.
 const RESERVED: Duration = Duration::from_secs(1);
-
-/// Key of a pool. A connection belongs to exactly one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    /// None: no certificate is presented.
-    pub(super) identity: Option<Generation>,
-    /// None: the connection is not protected (`http`).
-    pub(super) trust: Option<Generation>,
-    pub(super) http1_only: bool,
-    pub(super) authority: Authority,
-}
 
 /// Settings of a pool.
 pub(super) struct PoolSettings {

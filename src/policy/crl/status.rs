@@ -76,7 +76,7 @@ pub(in crate::policy) enum UnknownReason {
 impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoList => "no CRL of its issuer is configured",
+            Self::NoList => "no CRL of its issuer is loaded",
             Self::KeyUsage => "the key usage of its issuer lacks cRLSign",
             Self::Signature => "no CRL of its issuer is signed by the issuer's key",
             Self::SignatureAlgorithm(algorithm) => {

@@ -135,10 +135,10 @@ impl InFlight {
         responses.push(Arc::downgrade(response));
     }
 
-    /// Records that a response has unread bytes.
-    pub(in crate::serve) fn unread_begins(&self) {
+    /// Records that a response has unread bytes from now on.
+    pub(in crate::serve) fn unread_begins(&self, now: Instant) {
         if self.activity.unread.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.activity.unread_since.store(self.activity.elapsed(), Ordering::Relaxed);
+            self.activity.unread_since.store(self.activity.millis(now), Ordering::Relaxed);
         }
     }
 
@@ -160,10 +160,11 @@ impl Drop for InFlight {
         if let Some(admission) = &self.admission {
             admission.end();
         }
+        let (activity, now) = (&self.activity, Instant::now());
         if !self.is_cut.load(Ordering::Relaxed) {
-            self.activity.served(Instant::now());
+            activity.served(now);
         }
-        let (activity, now) = (&self.activity, self.activity.elapsed());
+        let now = activity.millis(now);
         activity.idle_since.store(now, Ordering::Relaxed);
         let was_last = activity.in_flight.fetch_sub(1, Ordering::Relaxed) == 1;
         if was_last && activity.has_partial_head.load(Ordering::Relaxed) {

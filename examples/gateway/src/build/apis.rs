@@ -264,7 +264,8 @@ impl ApiBuilder {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { limits: self.limits.request, max_requests: None, in_flight: Arc::default() }
+        let limits = self.limits.request;
+        Bounds { limits, general: limits, max_requests: None, in_flight: Arc::default() }
     }
 }
 

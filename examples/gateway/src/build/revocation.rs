@@ -208,8 +208,8 @@ impl SetContext<'_> {
             (format!("{name}: {error}"), remedy)
         })?;
         self.issuers.accept(lists, digest.to_bytes(), published, self.now).map_err(|problem| {
-            let remedy = "write the current CRL of each CA; until then a serving gateway uses the last valid one, \
-                          unless the file gets another name";
+            let remedy = "write the current CRL of each CA; until then a serving gateway uses the last valid one. To \
+                          go back on purpose, give the file another name and change crl";
             (format!("{name}: {problem}"), remedy)
         })
     }
@@ -276,6 +276,12 @@ impl SetContext<'_> {
     ) {
         let lists = || all.iter().flat_map(|lists| &lists.lists);
         for list in lists() {
+            if let Some(since) = list.next_update().filter(|next| *next < self.now) {
+                let issuer = quoted(&list.issuer().to_string());
+                let problem =
+                    format!("the CRL of {issuer} admits no certificate: it is overdue since {since}");
+                findings.warning(check, problem, "get its current CRL, or write \"soft\"");
+            }
             if let Some(limitation) = list.limitation() {
                 let problem = format!(
                     "the CRL of {} admits no certificate: {limitation}",

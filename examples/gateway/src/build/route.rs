@@ -52,7 +52,7 @@ pub(super) fn route(
         rate_limits::check(route, document, findings);
     }
     let identity_layer = identity_layer(context, route, document, trusts, findings);
-    let bounds = bounds(route, counts.in_flight);
+    let bounds = bounds(route, config.limits.request, counts.in_flight);
     let rate_limits = rate_limits::of_route(route, context.rate_limits, counts.rate_limits);
     let proxy = forwarding(config, route, findings)?;
     let identity = identity_layer?;
@@ -130,12 +130,13 @@ pub(super) fn share(
 }
 
 /// The count of requests in flight continues over reloads, so that a reload does not double the limit.
-fn bounds(route: &RouteConfig, in_flight: &mut Memo<Arc<AtomicUsize>>) -> Bounds {
+fn bounds(route: &RouteConfig, general: RequestLimits, in_flight: &mut Memo<Arc<AtomicUsize>>) -> Bounds {
     let host = route.host.as_ref().map_or("", |host| host.as_str());
     let digest = Digest::of("in flight", [host.as_bytes(), route.path.as_bytes()]);
     let in_flight: Result<_, Infallible> = in_flight.get_or_build(digest, || Ok(Arc::default()));
     Bounds {
         limits: route.limits.request,
+        general,
         max_requests: route.limits.max_requests,
         in_flight: in_flight.unwrap_or_else(|never| match never {}),
     }

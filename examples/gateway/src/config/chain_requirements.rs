@@ -6,10 +6,8 @@ use super::entry::checked;
 use super::section::Section;
 
 /// The configurable lengths of RSA keys, in bits.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 1_024..=16_384;
-
-/// The length below which RSA keys are weak, in bits.
-const STRONG_RSA_BITS: usize = 2_048;
+/// The handshake accepts no others.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
 
 /// Takes the keys; None if one of them is invalid, which has been reported.
 pub(super) fn read(section: &mut Section<'_, '_>) -> Option<ChainRequirements> {
@@ -28,19 +26,20 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Option<ChainRequirements> {
         .map(|policy| policy.value)
         .collect();
     is_valid &= policies.len() == count;
+    let (line, key) = (section.line_of("policies"), section.key_of("policies"));
+    let is_required = section.boolean("require_explicit_policy", false);
     if !policies.is_empty() {
+        if !is_required {
+            let problem = "chains without a policy pass too, unless a CA of the chain requires one";
+            report.warning(line, &key, problem, "add require_explicit_policy = true");
+        }
         requirements = requirements.policies(policies).ok()?;
     }
     requirements = requirements
-        .require_explicit_policy(section.boolean("require_explicit_policy", false))
+        .require_explicit_policy(is_required)
         .inhibit_policy_mapping(section.boolean("inhibit_policy_mapping", false))
         .inhibit_any_policy(section.boolean("inhibit_any_policy", false));
-    let (line, key) = (section.line_of("minimum_rsa_bits"), section.key_of("minimum_rsa_bits"));
     if let Some(bits) = section.integer("minimum_rsa_bits", *RSA_BITS.start(), *RSA_BITS.end()) {
-        if bits < STRONG_RSA_BITS {
-            let problem = format!("RSA keys of {bits} bits can be broken");
-            report.warning(line, &key, problem, "write 2048 once the last shorter key is replaced");
-        }
         requirements = requirements.minimum_rsa_bits(bits);
     }
     let names = section.strings("signature_algorithms");

@@ -39,7 +39,7 @@ pub(crate) enum RevocationCheck {
     Off,
     /// Listed certificates are rejected.
     Soft,
-    /// Certificates without a current list are rejected too.
+    /// Certificates without a current CRL are rejected too.
     Strict,
 }
 
@@ -74,7 +74,7 @@ impl RevocationConfig {
         let is_stated = section.has_similar("revocation");
         let [has_files, has_urls] = ["crl", "crl_url"].map(|key| section.has_similar(key));
         if !is_stated && (has_files || has_urls) {
-            let remedy = "add revocation = \"soft\" (certificates without a current list pass) or \"strict\"";
+            let remedy = "add revocation = \"soft\" (certificates without a current CRL pass) or \"strict\"";
             section.report.missing(section.line, &section.key_of("revocation"), "is missing", remedy);
         }
         let options = [RevocationCheck::Off, RevocationCheck::Soft, RevocationCheck::Strict];
@@ -115,7 +115,7 @@ fn check_lists(report: &Report, check: &Located<RevocationCheck>, has_lists: boo
     let remedy = "add crl = [\"FILE\"] or crl_url = [\"https://...\"], or write \"off\"";
     match (check.value, has_lists) {
         (RevocationCheck::Off, true) => {
-            let problem = "the lists of crl and crl_url are not used";
+            let problem = "the CRLs of crl and crl_url are not used";
             report.warning(line, key, problem, "write \"soft\" or \"strict\"");
         }
         (RevocationCheck::Soft, false) => {

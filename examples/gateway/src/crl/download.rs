@@ -1,6 +1,6 @@
 //! One download: bounded in time and size, over TLS, without redirects.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -50,7 +50,10 @@ impl fmt::Display for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout => f.write_str("not complete within crl_timeout"),
-            Self::Client(error) => error.fmt(f),
+            Self::Client(error) => match error.source() {
+                Some(cause) => write!(f, "the request to the CRL server failed: {error}: {cause}"),
+                None => write!(f, "the request to the CRL server failed: {error}"),
+            },
             Self::Request(error) => error.fmt(f),
             Self::Redirect(status) => {
                 write!(f, "{status}: redirects are not followed; configure the final URL")

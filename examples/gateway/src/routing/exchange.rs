@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Instant};
 
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, Uri};
 use tower_mtls::remote_addr;
 
 use super::route::RouteFacts;
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct RequestFields {
     method: Method,
-    path: String,
+    uri: Uri,
     pub(super) remote: Option<SocketAddr>,
 }
 
@@ -23,7 +23,7 @@ impl RequestFields {
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         Self {
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            uri: request.uri().clone(),
             remote: remote_addr(request.extensions()),
         }
     }
@@ -33,7 +33,7 @@ impl RequestFields {
     }
 
     pub(super) fn path(&self) -> Cow<'_, str> {
-        log::cut(&self.path)
+        log::cut(self.uri.path())
     }
 }
 

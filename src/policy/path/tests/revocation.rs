@@ -95,8 +95,7 @@ fn every_certificate_below_the_root_is_checked() {
     }
     assert_eq!(verdicts(&[], &chain), unknown, "no list");
     let error = verify_with_lists(RevocationMode::Strict, &[], &chain).unwrap_err().to_string();
-    let expected =
-        r#"the revocation status of CA "CN=issuing" is unknown: no CRL of its issuer is configured"#;
+    let expected = r#"the revocation status of CA "CN=issuing" is unknown: no CRL of its issuer is loaded"#;
     assert_eq!(error, expected);
     let lists = [list("root", "root", SAME), list("issuing", "issuing", revoked)];
     let error = verify_with_lists(RevocationMode::Soft, &lists, &chain).unwrap_err().to_string();

@@ -17,7 +17,7 @@ struct UnreadResponse {
 impl UnreadResponse {
     fn begin(activity: &Arc<Activity>, limits: ProgressLimits) -> Arc<Self> {
         let in_flight = activity.begin(false, false).unwrap();
-        in_flight.unread_begins();
+        in_flight.unread_begins(Instant::now());
         let mut clock = ProgressClock::new(limits);
         let since = Instant::now();
         clock.start(since);

@@ -53,7 +53,7 @@ fn requirements_for_chains_are_read() {
     let expected = expected.minimum_rsa_bits(3_072).signature_algorithms(["ed25519".parse().unwrap()]);
     assert_eq!(read(keys), expected);
     assert_ne!(read(keys), ChainRequirements::new());
-    assert_eq!(with("minimum_rsa_bits = 1024").1.len(), 1, "a warning");
+    assert_eq!(with("policies = [\"1.2.3\"]").1.len(), 1, "a warning");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn invalid_trust_keys_are_reported_with_their_line_and_remedy() {
             "\"fetcher\"?",
         ),
         ("policies = [\"1.2\", \"any\"]", 4, "policies", "\"any\" is not an object identifier"),
-        ("minimum_rsa_bits = 512", 4, "minimum_rsa_bits", "1024 to 16384"),
+        ("minimum_rsa_bits = 1024", 4, "minimum_rsa_bits", "2048 to 8192"),
         (
             "signature_algorithms = [\"md5\"]",
             4,

@@ -33,7 +33,8 @@ pin_project! {
         // Of the upload, then of the first byte, then of the response.
         timer: LazyTimer,
         deadline: Option<Instant>,
-        read_limits: ProgressLimits,
+        // None: those of the listener.
+        read_limits: Option<ProgressLimits>,
         stream_idle_timeout: Option<Duration>,
         #[pin]
         deadline_timer: Option<Sleep>,
@@ -68,7 +69,7 @@ impl<F> BoundedFuture<F> {
             first_byte_deadline: None,
             timer: LazyTimer::default(),
             deadline: None,
-            read_limits: ProgressLimits::new(None, 0),
+            read_limits: None,
             stream_idle_timeout: None,
             deadline_timer: None,
         }
@@ -110,8 +111,8 @@ where
                         head.extensions.insert(ReleasedOnClose::new(permit));
                         return Poll::Ready(Ok(Response::from_parts(head, Download::without_permit(body))));
                     }
-                    if !body.is_end_stream() {
-                        head.extensions.insert(*this.read_limits);
+                    if let Some(limits) = this.read_limits.filter(|_| !body.is_end_stream()) {
+                        head.extensions.insert(limits);
                     }
                     let (upload, timer) = (this.upload.take(), std::mem::take(this.timer));
                     let clock = this.stream_idle_timeout;

@@ -13,6 +13,8 @@ use crate::config::RequestLimits;
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     pub(crate) limits: RequestLimits,
+    /// Limits of the routes without their own, which the listener enforces.
+    pub(crate) general: RequestLimits,
     /// Maximum number of concurrent requests.
     pub(crate) max_requests: Option<usize>,
     /// Number of concurrent requests, under this configuration and earlier ones.
@@ -30,10 +32,12 @@ impl Bounds {
         StreamLimits::new(ProgressLimits::new(body_timeout, min_data_rate), stream_idle_timeout)
     }
 
-    /// Returns the limits of reading a response.
-    pub(super) fn read_limits(&self) -> ProgressLimits {
+    /// Returns the limits of reading a response, unless the listener enforces them.
+    pub(super) fn read_limits(&self) -> Option<ProgressLimits> {
         let stall = self.limits.body_timeout.into_iter().chain(self.limits.request_timeout).min();
-        ProgressLimits::new(stall, self.limits.min_data_rate)
+        let limits = ProgressLimits::new(stall, self.limits.min_data_rate);
+        let general = ProgressLimits::new(self.general.body_timeout, self.general.min_data_rate);
+        (limits != general).then_some(limits)
     }
 
     /// Acquires a permit. None: the route is at its limit.

@@ -60,7 +60,7 @@ fn bounds(first_byte: Option<u64>, request: Option<u64>, max_requests: Option<us
         min_data_rate: 0,
         ..RequestLimits::default()
     };
-    Bounds { limits, max_requests, in_flight: Arc::default() }
+    Bounds { limits, general: RequestLimits::default(), max_requests, in_flight: Arc::default() }
 }
 
 fn with_body_timeout(body_timeout: Option<Duration>, mut bounds: Bounds) -> Bounds {
@@ -179,6 +179,16 @@ async fn response_carries_the_shorter_of_its_timeouts() {
         let limits = *response.extensions().get::<ProgressLimits>().unwrap();
         assert_eq!(limits, ProgressLimits::new(expected.map(Duration::from_secs), 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_of_a_route_with_the_general_limits_carries_none() {
+    let limits = Bounds { limits: RequestLimits::default(), ..bounds(None, None, None) };
+    let service = limits.layer(service_fn(async |_: Request<CallerBody<Empty<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Slow::new(1, true)))
+    }));
+    let response = service.oneshot(bound(Empty::new())).await.unwrap();
+    assert!(response.extensions().get::<ProgressLimits>().is_none());
 }
 
 /// Limits of both directions, in seconds.
