@@ -4,6 +4,7 @@ use super::{
     certificate::Malformed,
     der::{self, Reader},
     general_name::{self, GeneralName, NameConstraints},
+    qualifiers,
 };
 
 #[derive(Debug, Default)]
@@ -194,7 +195,7 @@ fn extended_key_usage(value: &[u8]) -> Option<ExtendedKeyUsage> {
     Some(ExtendedKeyUsage { has_client_auth })
 }
 
-/// Each policy appears once; qualifiers are not read.
+/// Each policy appears once; qualifiers are checked, and not kept.
 fn policies(value: &[u8]) -> Option<Vec<&[u8]>> {
     let mut list = der::sequence(value)?;
     let mut policies = Vec::new();
@@ -202,7 +203,7 @@ fn policies(value: &[u8]) -> Option<Vec<&[u8]>> {
         let mut fields = list.sequence()?;
         let policy = fields.expect(der::OID)?;
         if !fields.is_empty() {
-            fields.sequence()?;
+            qualifiers::check(fields.sequence()?)?;
             fields.end()?;
         }
         policies.push(policy);
