@@ -47,7 +47,7 @@ impl<'a> PathCertificate<'a> {
 
         let mut fields = Reader::new(body.content);
         let version = version(&mut fields).ok_or(Malformed("its version"))?;
-        let serial = fields.expect(der::INTEGER).filter(|serial| !serial.is_empty());
+        let serial = fields.expect(der::INTEGER).filter(|serial| der::is_minimal(serial));
         let serial = serial.ok_or(Malformed("its serialNumber"))?;
         let inner = fields.element().ok_or(Malformed("its signature algorithm"))?;
         // RFC 5280, 4.1.1.2.
