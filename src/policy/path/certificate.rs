@@ -7,7 +7,10 @@ use super::{
     key::Key,
     signature::Signed,
 };
-use crate::certificate::{DistinguishedName, Validity};
+use crate::{
+    certificate::{DistinguishedName, Validity},
+    policy::crl::are_points,
+};
 
 /// The fields of a certificate that validation needs.
 #[derive(Debug)]
@@ -61,6 +64,9 @@ impl<'a> PathCertificate<'a> {
         let key = Key::read(spki).ok_or(Malformed("its subjectPublicKeyInfo"))?;
         let extensions = extensions(&mut fields, version)?;
         fields.end().ok_or(Malformed("bytes after its extensions"))?;
+        if extensions.crl_distribution_points.is_some_and(|value| !are_points(value, &issuer)) {
+            return Err(Malformed("its cRLDistributionPoints"));
+        }
         let signed = Signed { message: body.encoding, algorithm, signature };
         Ok(Self { der, signed, version, serial, issuer, subject, validity, spki, key, extensions })
     }

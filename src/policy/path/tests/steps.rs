@@ -137,6 +137,8 @@ fn malformed_certificate_names_its_field() {
         |forge: Forge| Forge { inner_algorithm: vec![0x30, 5, 6, 3, 0x2b, 0x65, 0x70], ..forge };
     let utf8_name =
         |text: &[u8]| sequence(&[&der(0x31, &[&sequence(&[&[6, 3, 85, 4, 3], &der(12, &[text])])])]);
+    // A name of an unknown form.
+    let point = sequence(&[&sequence(&[&der(0xa0, &[&der(0xa0, &[&[0x89, 1, b'a']])])])]);
     let qualified = sequence(&[&sequence(&[&[6, 1, 0x2a], &sequence(&[])])]);
     for (case, change, part) in [
         (
@@ -154,6 +156,7 @@ fn malformed_certificate_names_its_field() {
         ("string in BER", &|forge| Forge { issuer: name_of(0x2c, "\x0c\x01a"), ..forge }, "its issuer"),
         ("key usage", &|forge| forge.extension(15, true, vec![3, 1]), "its keyUsage"),
         ("purposes", &|forge| forge.purposes(&[]), "its extKeyUsage"),
+        ("points", &|forge| forge.extension(31, false, point.clone()), "its cRLDistributionPoints"),
         ("names", &|forge| forge.names(&[(0x87, &[1, 2, 3])]), "its subjectAltName"),
         ("other name", &|forge| forge.names(&[(0xa0, &[6, 1, 0x2a])]), "its subjectAltName"),
         ("registered ID", &|forge| forge.names(&[(0x88, &[0x2a, 0x80])]), "its subjectAltName"),
