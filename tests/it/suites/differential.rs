@@ -4,7 +4,7 @@
 //! OpenSSL does not try every path, so it is also given the smallest sets of certificates and lists that are still accepted.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -150,16 +150,12 @@ fn is_known(problem: &str, chain: &Chain, openssl: &OpenSsl) -> bool {
     if is_error(&[43]) {
         return accepts(chain.clone().without_mappings_of_leaf());
     }
-    is_error(&[7, 18, 19]) && is_name_repeated(&case)
-}
-
-/// True if certificates have the same name. Of several CAs of one name OpenSSL takes the first, and ends in a wrong
-/// signature or a self-signed certificate; it takes a certificate with the name of its issuer as self-signed.
-fn is_name_repeated(case: &Case) -> bool {
-    let certificates = case.roots.iter().chain(&case.intermediates).chain([&case.leaf]);
-    let mut subjects: Vec<_> = certificates.map(|der| openssl::subject(der)).collect();
-    let count = subjects.len();
-    subjects.sort_unstable();
-    subjects.dedup();
-    subjects.len() < count
+    let names: Vec<_> =
+        case.roots.iter().chain(&case.intermediates).map(|der| openssl::subject(der)).collect();
+    // OpenSSL takes a certificate with the name of its issuer as self-signed.
+    if is_error(&[18]) {
+        return names.contains(&openssl::subject(&case.leaf));
+    }
+    // Of several CAs of one name OpenSSL takes the first, and ends in a wrong signature or a self-signed certificate.
+    is_error(&[7, 19]) && names.iter().collect::<HashSet<_>>().len() < names.len()
 }
