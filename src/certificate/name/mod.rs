@@ -282,13 +282,11 @@ impl DistinguishedName {
 }
 
 /// Visits each attribute in encoding order. Returns false unless the bytes are a SEQUENCE of non-empty SETs of (type, value)
-/// SEQUENCEs.
+/// SEQUENCEs, in DER.
 fn each_attribute<'a>(der: &'a [u8], mut visit: impl FnMut(Attribute<'a>)) -> bool {
-    let universal = |input, tag| match Any::from_der(input) {
-        Ok((rest, element)) if element.class() == Class::Universal && element.tag() == tag => {
-            Some((rest, element.data))
-        }
-        _ => None,
+    let universal = |input: &'a [u8], tag| {
+        let (rest, element) = universal_element(input)?;
+        (element.tag() == tag).then_some((rest, element.data))
     };
     let Some(([], mut rdns)) = universal(der, Tag::Sequence) else {
         return false;
@@ -310,16 +308,28 @@ fn each_attribute<'a>(der: &'a [u8], mut visit: impl FnMut(Attribute<'a>)) -> bo
             let Some((value, oid)) = universal(pair, Tag::Oid).filter(|(_, oid)| is_oid(oid)) else {
                 return false;
             };
-            match Any::from_der(value) {
-                Ok(([], value)) if value.class() == Class::Universal => {
-                    visit(Attribute { rdn, oid, tag: value.tag().0, value: value.data });
-                }
-                _ => return false,
-            }
+            let Some(([], value)) = universal_element(value) else {
+                return false;
+            };
+            visit(Attribute { rdn, oid, tag: value.tag().0, value: value.data });
         }
         rdn += 1;
     }
     true
+}
+
+/// The rest of `input` and its first element, a universal one: of minimal length, and constructed only as a SEQUENCE or SET.
+fn universal_element(input: &[u8]) -> Option<(&[u8], Any<'_>)> {
+    let (rest, element) = Any::from_der(input).ok()?;
+    let head = match element.data.len() {
+        0..0x80 => 2,
+        0x80..0x100 => 3,
+        _ => 4,
+    };
+    let has_minimal_length = input.len() == head + element.data.len() + rest.len();
+    let is_constructed = matches!(element.tag(), Tag::Sequence | Tag::Set);
+    let is_der = has_minimal_length && element.header.is_constructed() == is_constructed;
+    (is_der && element.class() == Class::Universal).then_some((rest, element))
 }
 
 /// Returns true if the contents of an OBJECT IDENTIFIER are complete and minimal (X.690, section 8.19.2).

@@ -163,6 +163,31 @@ fn name_beyond_the_size_limit_is_an_error() {
 }
 
 #[test]
+fn name_in_ber_is_an_error() {
+    let element = |tag: u8, content: &[u8]| [&[tag, content.len() as u8], content].concat();
+    let name = |name, set, pair, oid, value: &[u8]| {
+        let pair = element(pair, &[element(oid, CN), value.to_vec()].concat());
+        element(name, &element(set, &pair))
+    };
+    let value = element(0x0c, b"orders");
+    for (case, encoding, is_der) in [
+        ("DER", name(0x30, 0x31, 0x30, 0x06, &value), true),
+        ("SEQUENCE as a value", name(0x30, 0x31, 0x30, 0x06, &element(0x30, &value)), true),
+        ("constructed string", name(0x30, 0x31, 0x30, 0x06, &element(0x2c, &value)), false),
+        ("primitive SEQUENCE as a value", name(0x30, 0x31, 0x30, 0x06, &element(0x10, &value)), false),
+        ("constructed OID", name(0x30, 0x31, 0x30, 0x26, &value), false),
+        ("primitive attribute", name(0x30, 0x31, 0x10, 0x06, &value), false),
+        ("primitive SET", name(0x30, 0x11, 0x30, 0x06, &value), false),
+        ("primitive SEQUENCE", name(0x10, 0x31, 0x30, 0x06, &value), false),
+        ("long form of a short length", name(0x30, 0x31, 0x30, 0x06, b"\x0c\x81\x01o"), false),
+        ("value of another class", name(0x30, 0x31, 0x30, 0x06, &element(0x8c, b"orders")), false),
+        ("two values", name(0x30, 0x31, 0x30, 0x06, &value.repeat(2)), false),
+    ] {
+        assert_eq!(DistinguishedName::from_der(&encoding).is_ok(), is_der, "{case}");
+    }
+}
+
+#[test]
 fn parse_errors_name_position_and_problem() {
     for (text, byte, message) in [
         ("", 0, "empty"),

@@ -4,7 +4,7 @@ use super::{
     super::path::der::{self, INTEGER, Reader, SEQUENCE},
     extensions::each_extension,
     point_name::{PointName, read_general_names},
-    serials::{MAX_SERIAL, SerialCounts, Serials, is_minimal, minimal},
+    serials::{MAX_SERIAL, SerialCounts, Serials, minimal},
 };
 use crate::certificate::DistinguishedName;
 
@@ -76,7 +76,8 @@ impl<'a> Walk<'a> {
             self.count += 1;
             let malformed = || format!("entry {} is malformed", self.count);
             let mut entry = Reader::new(reader.expect(SEQUENCE).ok_or_else(malformed)?);
-            let serial = entry.expect(INTEGER).filter(|serial| is_minimal(serial)).ok_or_else(malformed)?;
+            let serial =
+                entry.expect(INTEGER).filter(|serial| der::is_minimal(serial)).ok_or_else(malformed)?;
             if serial.len() > MAX_SERIAL {
                 let problem =
                     format!("the serial number of entry {} has more than {MAX_SERIAL} bytes", self.count);
@@ -107,7 +108,8 @@ impl<'a> Walk<'a> {
             match extension.oid {
                 REASON_CODE => {
                     let mut reader = Reader::new(extension.value);
-                    is_revoked = reader.expect(ENUMERATED)? != REMOVE_FROM_CRL;
+                    let reason = reader.expect(ENUMERATED).filter(|reason| der::is_minimal(reason))?;
+                    is_revoked = reason != REMOVE_FROM_CRL;
                     reader.end()?;
                 }
                 CERTIFICATE_ISSUER => {

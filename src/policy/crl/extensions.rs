@@ -4,7 +4,6 @@ use super::{
     super::path::der::{self, BOOLEAN, INTEGER, OCTET_STRING, OID, Reader},
     limitation::RevocationListLimitation,
     scope::Scope,
-    serials::is_minimal,
 };
 use crate::certificate::DistinguishedName;
 
@@ -131,7 +130,7 @@ fn read_number(value: &[u8]) -> Option<&[u8]> {
     let content = reader.expect(INTEGER)?;
     reader.end()?;
     let is_negative = content.first().is_some_and(|first| first & 0x80 != 0);
-    if is_negative || !is_minimal(content) {
+    if is_negative || !der::is_minimal(content) {
         return None;
     }
     let number = match content {

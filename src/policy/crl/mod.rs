@@ -19,11 +19,14 @@ mod status;
 #[cfg(test)]
 pub(in crate::policy) mod tests;
 
-pub(in crate::policy) use self::status::{Issuer, Status, Subject, UnknownReason};
 pub use self::{
     error::RevocationListError,
     limitation::RevocationListLimitation,
     list::RevocationList,
     replacement::ReplacementError,
     revocation::{Revocation, RevocationMode},
+};
+pub(in crate::policy) use self::{
+    scope::are_points,
+    status::{Issuer, Status, Subject, UnknownReason},
 };

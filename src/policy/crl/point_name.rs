@@ -25,7 +25,8 @@ pub(super) fn read_general_names(content: &[u8]) -> Option<Vec<PointName>> {
         let name = reader.element()?;
         names.push(match name.tag {
             DIRECTORY => PointName::Directory(DistinguishedName::from_der(name.content).ok()?),
-            _ => PointName::Encoded(name.encoding.into()),
+            0x81 | 0x82 | 0x86 | 0x87 | 0x88 | 0xa0 | 0xa3 | 0xa5 => PointName::Encoded(name.encoding.into()),
+            _ => return None,
         });
         if names.len() > MAX_NAMES {
             return None;

@@ -103,6 +103,11 @@ impl Scope {
     }
 }
 
+/// Returns true for the value of a cRLDistributionPoints extension.
+pub(in crate::policy) fn are_points(value: &[u8], issuer: &DistinguishedName) -> bool {
+    Points::read(Some(value), issuer).is_some()
+}
+
 /// Distribution points of a certificate at which its own issuer publishes.
 pub(super) struct Points(Vec<Point>);
 

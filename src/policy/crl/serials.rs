@@ -111,11 +111,6 @@ fn extended<const N: usize>(content: &[u8]) -> [u8; N] {
     number
 }
 
-/// Returns true for the content of a DER INTEGER: no byte repeats the sign.
-pub(super) fn is_minimal(content: &[u8]) -> bool {
-    !content.is_empty() && minimal(content).len() == content.len()
-}
-
 /// The content without bytes that only repeat the sign.
 pub(super) fn minimal(mut content: &[u8]) -> &[u8] {
     while let [sign @ (0 | 0xff), next, ..] = content
@@ -169,21 +164,6 @@ mod tests {
                 let expected = number % 2 == 1 && number < count * 2;
                 assert_eq!(serials.contains(&number.to_be_bytes()), expected, "{number} of {count}");
             }
-        }
-    }
-
-    #[test]
-    fn minimal_integers_are_recognized() {
-        for (content, expected) in [
-            (&[][..], false),
-            (&[0], true),
-            (&[0xff], true),
-            (&[0, 0x80], true),
-            (&[0xff, 0x7f], true),
-            (&[0, 0x7f], false),
-            (&[0xff, 0x80], false),
-        ] {
-            assert_eq!(is_minimal(content), expected, "{content:02x?}");
         }
     }
 }

@@ -7,7 +7,10 @@ use super::{
     key::Key,
     signature::Signed,
 };
-use crate::certificate::{DistinguishedName, Validity};
+use crate::{
+    certificate::{DistinguishedName, Validity},
+    policy::crl::are_points,
+};
 
 /// The fields of a certificate that validation needs.
 #[derive(Debug)]
@@ -47,7 +50,7 @@ impl<'a> PathCertificate<'a> {
 
         let mut fields = Reader::new(body.content);
         let version = version(&mut fields).ok_or(Malformed("its version"))?;
-        let serial = fields.expect(der::INTEGER).filter(|serial| !serial.is_empty());
+        let serial = fields.expect(der::INTEGER).filter(|serial| der::is_minimal(serial));
         let serial = serial.ok_or(Malformed("its serialNumber"))?;
         let inner = fields.element().ok_or(Malformed("its signature algorithm"))?;
         // RFC 5280, 4.1.1.2.
@@ -61,6 +64,9 @@ impl<'a> PathCertificate<'a> {
         let key = Key::read(spki).ok_or(Malformed("its subjectPublicKeyInfo"))?;
         let extensions = extensions(&mut fields, version)?;
         fields.end().ok_or(Malformed("bytes after its extensions"))?;
+        if extensions.crl_distribution_points.is_some_and(|value| !are_points(value, &issuer)) {
+            return Err(Malformed("its cRLDistributionPoints"));
+        }
         let signed = Signed { message: body.encoding, algorithm, signature };
         Ok(Self { der, signed, version, serial, issuer, subject, validity, spki, key, extensions })
     }

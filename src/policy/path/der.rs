@@ -105,6 +105,11 @@ pub(in crate::policy) fn boolean(content: &[u8]) -> Option<bool> {
     }
 }
 
+/// Returns true for the content of an INTEGER or ENUMERATED: no byte repeats the sign.
+pub(in crate::policy) fn is_minimal(content: &[u8]) -> bool {
+    !matches!(content, [] | [0, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..])
+}
+
 /// A minimal INTEGER that is not negative. Values above [`u32::MAX`] are `u32::MAX`.
 pub(in crate::policy) fn unsigned(content: &[u8]) -> Option<u32> {
     let digits = match content {
@@ -218,6 +223,17 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(unsigned(content), expected, "{content:?}");
+        }
+        for (content, expected) in [
+            (&[0][..], true),
+            (&[0xff], true),
+            (&[0, 0x80], true),
+            (&[0xff, 0x7f], true),
+            (&[0, 0x7f], false),
+            (&[0xff, 0x80], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_minimal(content), expected, "{content:?}");
         }
         assert_eq!([&[0][..], &[0xff], &[1], &[]].map(boolean), [Some(false), Some(true), None, None]);
     }

@@ -4,6 +4,7 @@ use super::{
     certificate::Malformed,
     der::{self, Reader},
     general_name::{self, GeneralName, NameConstraints},
+    qualifiers,
 };
 
 #[derive(Debug, Default)]
@@ -21,7 +22,7 @@ pub(super) struct Extensions<'a> {
     pub(super) policy_mappings: Vec<(&'a [u8], &'a [u8])>,
     pub(super) policy_constraints: PolicyConstraints,
     pub(super) inhibit_any_policy: Option<u32>,
-    /// Value of cRLDistributionPoints.
+    /// Value of cRLDistributionPoints, which is read with the issuer's name.
     pub(super) crl_distribution_points: Option<&'a [u8]>,
     /// The OID of the first critical extension that is not supported.
     pub(super) unsupported_critical: Option<&'a [u8]>,
@@ -127,10 +128,7 @@ impl<'a> Extensions<'a> {
             17 => self.subject_alternative_names = general_name::read_all(der::sequence(value)?)?,
             19 => self.basic_constraints = Some(basic_constraints(value)?),
             30 => self.name_constraints = Some(NameConstraints::read(value)?),
-            31 => {
-                der::sequence(value)?;
-                self.crl_distribution_points = Some(value);
-            }
+            31 => self.crl_distribution_points = Some(value),
             32 => self.policies = Some(policies(value)?),
             33 => self.policy_mappings = policy_mappings(value)?,
             35 => self.authority_key_id = der::sequence(value)?.optional(0x80)?,
@@ -194,7 +192,7 @@ fn extended_key_usage(value: &[u8]) -> Option<ExtendedKeyUsage> {
     Some(ExtendedKeyUsage { has_client_auth })
 }
 
-/// Each policy appears once; qualifiers are not read.
+/// Each policy appears once; qualifiers are checked, and not kept.
 fn policies(value: &[u8]) -> Option<Vec<&[u8]>> {
     let mut list = der::sequence(value)?;
     let mut policies = Vec::new();
@@ -202,7 +200,7 @@ fn policies(value: &[u8]) -> Option<Vec<&[u8]>> {
         let mut fields = list.sequence()?;
         let policy = fields.expect(der::OID)?;
         if !fields.is_empty() {
-            fields.sequence()?;
+            qualifiers::check(fields.sequence()?)?;
             fields.end()?;
         }
         policies.push(policy);

@@ -1,7 +1,7 @@
 //! Names of subjects and the subtrees of name constraints, as encoded (RFC 5280, sections 4.2.1.6 and 4.2.1.10).
 
 use super::der::{self, Reader};
-use crate::certificate::DistinguishedName;
+use crate::certificate::{DistinguishedName, is_oid};
 
 /// A name, or the base of a subtree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +36,8 @@ impl<'a> GeneralName<'a> {
             0x86 => Self::Uri(ascii()?),
             0x87 => Self::Ip(element.content),
             0xa4 => Self::Directory(directory(element.content)?),
-            0xa0 if Reader::new(element.content).expect(der::OID)? == SMTP_UTF8_MAILBOX => {
-                Self::SmtpUtf8Mailbox
-            }
+            0xa0 if other_name(element.content)? == SMTP_UTF8_MAILBOX => Self::SmtpUtf8Mailbox,
+            0x88 if !is_oid(element.content) => return None,
             0xa0 | 0xa3 | 0xa5 | 0x88 => Self::Other(element.tag),
             _ => return None,
         })
@@ -59,6 +58,17 @@ impl<'a> GeneralName<'a> {
             Self::Other(_) => "registeredID",
         }
     }
+}
+
+/// The type of an otherName, which has one value.
+fn other_name(content: &[u8]) -> Option<&[u8]> {
+    let mut fields = Reader::new(content);
+    let oid = fields.expect(der::OID)?;
+    let mut value = Reader::new(fields.expect(0xa0)?);
+    fields.end()?;
+    value.element()?;
+    value.end()?;
+    Some(oid)
 }
 
 /// Reads subject alternative names.

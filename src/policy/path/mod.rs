@@ -14,6 +14,7 @@ mod general_name;
 mod key;
 mod names;
 mod policies;
+mod qualifiers;
 mod revocation;
 mod root;
 pub(in crate::policy) mod signature;

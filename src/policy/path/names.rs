@@ -7,7 +7,7 @@ use super::{
     error::Failure,
     general_name::{GeneralName, NameConstraints},
 };
-use crate::certificate::DistinguishedName;
+use crate::certificate::{Attribute, DistinguishedName};
 
 /// Comparisons of a name with a subtree per verdict. Typical paths need a few.
 const MAX_COMPARISONS: usize = 100_000;
@@ -52,8 +52,11 @@ impl<'p> ConstrainedNames<'p> {
         if self.constraints.is_empty() {
             return Ok(());
         }
-        let common_names = leaf.subject.attributes().filter(|attribute| attribute.oid() == COMMON_NAME);
-        common_names
+        let common_names = || leaf.subject.attributes().filter(|attribute| attribute.oid() == COMMON_NAME);
+        if common_names().any(|name| has_nul(&name)) {
+            return Err(Failure::NameConstraint("a common name contains NUL".into()));
+        }
+        common_names()
             .filter_map(|name| name.prepared_text())
             .filter(|text| is_like_host(text))
             .try_for_each(|host| self.check_name(&GeneralName::Dns(&host)))
@@ -87,6 +90,18 @@ impl<'p> ConstrainedNames<'p> {
 
 const EMAIL_ADDRESS: &str = "1.2.840.113549.1.9.1";
 const COMMON_NAME: &str = "2.5.4.3";
+
+/// Returns true if a text contains NUL, at which some readers end a host.
+fn has_nul(name: &Attribute<'_>) -> bool {
+    const UNIVERSAL_STRING: u32 = 28;
+    const BMP_STRING: u32 = 30;
+    let width = match name.tag {
+        UNIVERSAL_STRING => 4,
+        BMP_STRING => 2,
+        _ => 1,
+    };
+    name.value.chunks(width).any(|unit| unit.iter().all(|byte| *byte == 0))
+}
 
 fn has_same_form(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
     match (name, base) {

@@ -28,10 +28,10 @@ pub(super) struct Object {
 #[derive(Clone)]
 pub(super) struct Chain {
     pub(super) case: Case,
-    roots: Vec<Object>,
-    intermediates: Vec<Object>,
+    pub(super) roots: Vec<Object>,
+    pub(super) intermediates: Vec<Object>,
     leaf: Object,
-    lists: Option<Vec<Object>>,
+    pub(super) lists: Option<Vec<Object>>,
 }
 
 /// Chains to change, and what changes are taken from.
@@ -72,6 +72,21 @@ impl Object {
             }
         }
         self.keys.sign_message(&message, &self.unsigned.algorithm, &self.unsigned.signer)
+    }
+
+    /// Keeps the encoding: a signature is another one each time.
+    fn sign(&mut self) {
+        self.der = Some(Rc::new(self.encode()));
+    }
+
+    /// Removes an extension, by its encoded OID. Noise has its place in the encoding: an object with noise is left as it is.
+    fn remove_extension(&mut self, oid: &[u8]) {
+        let mut list = extensions(&self.unsigned.fields);
+        if self.noise.is_none() && list.iter().any(|extension| extension.starts_with(oid)) {
+            list.retain(|extension| !extension.starts_with(oid));
+            set_extensions(self.fields(), &list);
+            self.sign();
+        }
     }
 
     fn fields(&mut self) -> &mut Vec<Field> {
@@ -127,7 +142,7 @@ impl Pool {
     }
 
     /// One of the chains with up to three changes.
-    pub(super) fn changed(&self, random: &mut Random) -> Case {
+    pub(super) fn changed(&self, random: &mut Random) -> Chain {
         let mut chain = self.chains[random.below(self.chains.len())].clone();
         for _ in 0..=random.below(3) {
             if random.below(3) == 0 {
@@ -136,7 +151,8 @@ impl Pool {
                 self.change_object(random, &mut chain);
             }
         }
-        chain.encode()
+        chain.objects().for_each(Object::sign);
+        chain
     }
 
     fn certificate(&self, random: &mut Random) -> Object {
@@ -318,6 +334,26 @@ impl Chain {
             lists: self.lists.as_deref().map(all),
             ..self.case.clone()
         }
+    }
+
+    fn objects(&mut self) -> impl Iterator<Item = &mut Object> {
+        let lists = self.lists.iter_mut().flatten();
+        self.roots.iter_mut().chain(&mut self.intermediates).chain([&mut self.leaf]).chain(lists)
+    }
+
+    /// The chain without distribution points: only complete lists of the issuers cover its certificates.
+    pub(super) fn without_distribution_points(mut self) -> Self {
+        const DISTRIBUTION_POINTS: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x1f];
+        let certificates = self.intermediates.iter_mut().chain([&mut self.leaf]);
+        certificates.for_each(|certificate| certificate.remove_extension(DISTRIBUTION_POINTS));
+        self
+    }
+
+    /// The chain without policy mappings in its last certificate.
+    pub(super) fn without_mappings_of_leaf(mut self) -> Self {
+        const POLICY_MAPPINGS: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x21];
+        self.leaf.remove_extension(POLICY_MAPPINGS);
+        self
     }
 }
 

@@ -1,10 +1,10 @@
 //! Changed chains of PKITS and x509-limbo: nothing is accepted that webpki and OpenSSL both reject. `TOWER_MTLS_LONG`
 //! judges a hundred times as many.
 //!
-//! OpenSSL does not try every path, so it is also given the smallest set of certificates that is still accepted.
+//! OpenSSL does not try every path, so it is also given the smallest sets of certificates and lists that are still accepted.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     case::Case,
-    changes::Pool,
+    changes::{Chain, Object, Pool},
     limbo,
     openssl::{self, OpenSsl},
     pkits, suite, webpki,
@@ -23,10 +23,8 @@ const CHAINS: usize = 2_000;
 const CHAINS_IF_LONG: usize = 200_000;
 
 /// Cases of x509-limbo that are not changed, each with the reason.
-const NOT_CHANGED: &[(&str, &str)] = &[
-    ("rfc5280::validity::notafter-", "to OpenSSL a certificate has expired in its last second"),
-    ("rfc5280::nc::permitted-self-issued", "OpenSSL takes the first of several CAs of the same name"),
-];
+const NOT_CHANGED: &[(&str, &str)] =
+    &[("rfc5280::nc::permitted-self-issued", "OpenSSL takes the first of several CAs of the same name")];
 
 #[test]
 fn changed_chains_are_accepted_only_if_webpki_or_openssl_accepts_them() {
@@ -45,7 +43,8 @@ fn changed_chains_are_accepted_only_if_webpki_or_openssl_accepts_them() {
     let mut found = HashMap::new();
     let chains = if is_long() { CHAINS_IF_LONG } else { CHAINS };
     for _ in 0..chains {
-        let case = pool.changed(&mut random);
+        let chain = pool.changed(&mut random);
+        let case = chain.encode();
         let started = Instant::now();
         let is_accepted = case.is_accepted();
         slowest = slowest.max(started.elapsed());
@@ -60,15 +59,15 @@ fn changed_chains_are_accepted_only_if_webpki_or_openssl_accepts_them() {
         if openssl.verify(&case).is_ok() {
             continue;
         }
-        let smallest = smallest(case);
-        if webpki::accepts(&smallest) {
+        let smallest = smallest(chain, &openssl);
+        let case = smallest.encode();
+        if webpki::accepts(&case) {
             continue;
         }
-        if let Err(problem) = openssl.verify(&smallest)
-            && !is_revocation_of_root(&problem, &smallest, &openssl)
-            && !is_other_path(&problem, &smallest)
+        if let Err(problem) = openssl.verify(&case)
+            && !is_known(&problem, &smallest, &openssl)
         {
-            found.entry(problem).or_insert(smallest);
+            found.entry(problem).or_insert(case);
         }
     }
     println!(
@@ -92,38 +91,71 @@ fn keep(found: &HashMap<String, Case>) -> Vec<String> {
     found.iter().enumerate().map(keep).collect()
 }
 
-/// The chain without the certificates that it is accepted without.
-fn smallest(mut case: Case) -> Case {
-    for at in (0..case.intermediates.len()).rev() {
-        let mut without = case.clone();
-        without.intermediates.remove(at);
-        if without.is_accepted() {
-            case = without;
+/// The chain without the certificates and lists that it is accepted without.
+fn smallest(mut chain: Chain, openssl: &OpenSsl) -> Chain {
+    remove_unneeded(&mut chain, |chain| &mut chain.intermediates);
+    remove_unneeded(&mut chain, |chain| &mut chain.roots);
+    if chain.lists.is_none() {
+        return chain;
+    }
+    let lists: fn(&mut Chain) -> &mut Vec<Object> = |chain| chain.lists.as_mut().unwrap();
+    let mut smallest = chain.clone();
+    for list in remove_unneeded(&mut smallest, lists) {
+        // A list that revokes a certificate is kept.
+        let mut with_list = smallest.clone();
+        lists(&mut with_list).insert(0, list);
+        let case = with_list.encode();
+        let verified = openssl.verify(&case);
+        if verified.is_err_and(|problem| problem.starts_with("error 23 ")) && case.is_accepted() {
+            return with_list;
         }
     }
-    for at in (0..case.roots.len()).rev() {
-        let mut without = case.clone();
-        without.roots.remove(at);
-        if without.is_accepted() {
-            case = without;
+    smallest
+}
+
+/// Removes the objects that a chain is accepted without, and returns them.
+fn remove_unneeded(chain: &mut Chain, objects: fn(&mut Chain) -> &mut Vec<Object>) -> Vec<Object> {
+    let mut removed = Vec::new();
+    for at in (0..objects(chain).len()).rev() {
+        let mut without = chain.clone();
+        let object = objects(&mut without).remove(at);
+        if without.encode().is_accepted() {
+            *chain = without;
+            removed.push(object);
         }
     }
-    case
+    removed
 }
 
-/// True if OpenSSL rejects the root alone, by its lists: the library does not check the revocation of roots.
-fn is_revocation_of_root(problem: &str, case: &Case, openssl: &OpenSsl) -> bool {
-    let depth = format!(" at {} depth ", case.intermediates.len() + 1);
-    problem.contains(&depth) && openssl.verify(&Case { lists: None, ..case.clone() }).is_ok()
-}
-
-/// True if OpenSSL took another path: of several CAs of the same name it takes the first, and ends in a self-signed
-/// certificate or a wrong signature.
-fn is_other_path(problem: &str, case: &Case) -> bool {
-    let mut subjects: Vec<_> =
+/// True if OpenSSL's problem is a known difference, by another decision of OpenSSL.
+fn is_known(problem: &str, chain: &Chain, openssl: &OpenSsl) -> bool {
+    let case = chain.encode();
+    let accepts = |chain: Chain| openssl.verify(&chain.encode()).is_ok();
+    let is_error =
+        |numbers: &[u8]| numbers.iter().any(|number| problem.starts_with(&format!("error {number} ")));
+    // The library does not check the revocation of roots.
+    let is_of_root = problem.contains(&format!(" at {} depth ", case.intermediates.len() + 1));
+    if is_of_root && openssl.verify(&Case { lists: None, ..case.clone() }).is_ok() {
+        return true;
+    }
+    // To OpenSSL a certificate or a list has expired in its last second.
+    if is_error(&[10, 12]) {
+        return openssl.verify(&Case { now: case.now.plus(-1), ..case }).is_ok();
+    }
+    // OpenSSL uses the reasons of the first distribution point that fits. A complete list covers all (RFC 5280, 6.3.3).
+    if is_error(&[3]) {
+        return accepts(chain.clone().without_distribution_points());
+    }
+    // OpenSSL applies policy mappings of the last certificate (RFC 5280, 6.1.4, is for the others).
+    if is_error(&[43]) {
+        return accepts(chain.clone().without_mappings_of_leaf());
+    }
+    let names: Vec<_> =
         case.roots.iter().chain(&case.intermediates).map(|der| openssl::subject(der)).collect();
-    let count = subjects.len();
-    subjects.sort_unstable();
-    subjects.dedup();
-    subjects.len() < count && ["error 7 ", "error 19 "].iter().any(|error| problem.starts_with(error))
+    // OpenSSL takes a certificate with the name of its issuer as self-signed.
+    if is_error(&[18]) {
+        return names.contains(&openssl::subject(&case.leaf));
+    }
+    // Of several CAs of one name OpenSSL takes the first, and ends in a wrong signature or a self-signed certificate.
+    is_error(&[7, 19]) && names.iter().collect::<HashSet<_>>().len() < names.len()
 }

@@ -106,6 +106,11 @@ fn malformed_list_is_an_error_that_names_the_part() {
             with_entry_extensions(&tlv(0x30, &extension(REASON, false, &[2, 1, 1]))),
             "entry 1",
         ),
+        (
+            "empty reason",
+            with_entry_extensions(&tlv(0x30, &extension(REASON, false, &[0x0a, 0]))),
+            "entry 1 is malformed",
+        ),
         ("negative number", number(&[2, 1, 0x80]), "its CRL number is malformed"),
         ("number of 21 bytes", number(&tlv(2, &[1; 21])), "its CRL number is malformed"),
         ("number with a redundant zero", number(&[2, 2, 0, 1]), "its CRL number is malformed"),

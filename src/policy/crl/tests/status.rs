@@ -258,6 +258,13 @@ fn list_covers_the_certificates_and_distribution_points_of_its_scope() {
         ),
         ("the CRL issuer's name alone", directory("CN=CA"), false, points(&[crl_issuer("CN=CA")]), good()),
         ("malformed points", vec![], false, Some(vec![0x30, 1, 0]), unknown(Why::DistributionPoints)),
+        (
+            "name of an unknown form",
+            vec![],
+            false,
+            points(&[tlv(0xa0, &tlv(0xa0, &tlv(0x89, b"a")))]),
+            unknown(Why::DistributionPoints),
+        ),
         ("65 points", vec![], false, points(&vec![uri(two); 65]), unknown(Why::DistributionPoints)),
     ] {
         let crl = if scope.is_empty() { ca.crl(1) } else { ca.crl(1).issuing_point(&scope) };

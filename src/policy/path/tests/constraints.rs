@@ -176,6 +176,8 @@ fn common_name_of_a_leaf_that_is_a_host_is_within_the_constraints_on_dns_names()
         ("other host in full width", "ａ.example.net", &[], outside),
         ("letters beyond ASCII", "ä.example.com", &[], outside),
         ("empty label", "a..example.com", &[], outside),
+        ("NUL after a permitted host", "a.example.com\0", &[], outside),
+        ("NUL in a text", "orders\0 of Contoso", &[], outside),
         ("not a host", "orders of example.net", &[], ChainVerdict::Trusted),
         ("mail address", "orders@example.net", &[], ChainVerdict::Trusted),
         (

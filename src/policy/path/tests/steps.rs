@@ -137,6 +137,9 @@ fn malformed_certificate_names_its_field() {
         |forge: Forge| Forge { inner_algorithm: vec![0x30, 5, 6, 3, 0x2b, 0x65, 0x70], ..forge };
     let utf8_name =
         |text: &[u8]| sequence(&[&der(0x31, &[&sequence(&[&[6, 3, 85, 4, 3], &der(12, &[text])])])]);
+    // A name of an unknown form.
+    let point = sequence(&[&sequence(&[&der(0xa0, &[&der(0xa0, &[&[0x89, 1, b'a']])])])]);
+    let qualified = sequence(&[&sequence(&[&[6, 1, 0x2a], &sequence(&[])])]);
     for (case, change, part) in [
         (
             "algorithm",
@@ -149,9 +152,15 @@ fn malformed_certificate_names_its_field() {
         ("UTF8String", &|forge| Forge { issuer: utf8_name(&[0xff]), ..forge }, "its issuer"),
         ("directory name", &|forge| forge.names(&[(0xa4, &utf8_name(&[0xff]))]), "its subjectAltName"),
         ("serial", &|forge| Forge { serial: Vec::new(), ..forge }, "its serialNumber"),
+        ("redundant zero", &|forge| Forge { serial: vec![0, 1], ..forge }, "its serialNumber"),
+        ("string in BER", &|forge| Forge { issuer: name_of(0x2c, "\x0c\x01a"), ..forge }, "its issuer"),
         ("key usage", &|forge| forge.extension(15, true, vec![3, 1]), "its keyUsage"),
         ("purposes", &|forge| forge.purposes(&[]), "its extKeyUsage"),
+        ("points", &|forge| forge.extension(31, false, point.clone()), "its cRLDistributionPoints"),
         ("names", &|forge| forge.names(&[(0x87, &[1, 2, 3])]), "its subjectAltName"),
+        ("other name", &|forge| forge.names(&[(0xa0, &[6, 1, 0x2a])]), "its subjectAltName"),
+        ("registered ID", &|forge| forge.names(&[(0x88, &[0x2a, 0x80])]), "its subjectAltName"),
+        ("unknown form", &|forge| forge.names(&[(0x89, b"a")]), "its subjectAltName"),
         ("constraints", &|forge| forge.constraints(&[], &[]), "its nameConstraints"),
         (
             "range",
@@ -159,6 +168,7 @@ fn malformed_certificate_names_its_field() {
             "its nameConstraints",
         ),
         ("policy", &|forge| forge.policies(&[1, 1]), "its certificatePolicies"),
+        ("qualifier", &|forge| forge.extension(32, false, qualified.clone()), "its certificatePolicies"),
         ("mapping", &|forge| forge.mappings(&[(0, 1)]), "its policyMappings"),
         ("mapped to any", &|forge| forge.mappings(&[(1, 0)]), "its policyMappings"),
         ("policy constraints", &|forge| forge.policy_constraints(None, None), "its policyConstraints"),
