@@ -14,6 +14,7 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Option<ChainRequirements> {
     let report = section.report;
     let mut requirements = ChainRequirements::new();
     let mut is_valid = true;
+    let (line, key) = (section.line_of("policies"), section.key_of("policies"));
     let texts = section.strings("policies");
     let count = texts.len();
     let policies: Vec<_> = texts
@@ -26,10 +27,9 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Option<ChainRequirements> {
         .map(|policy| policy.value)
         .collect();
     is_valid &= policies.len() == count;
-    let (line, key) = (section.line_of("policies"), section.key_of("policies"));
     let is_required = section.boolean("require_explicit_policy", false);
     if !policies.is_empty() {
-        if !is_required {
+        if is_valid && !is_required {
             let problem = "chains without a policy pass too, unless a CA of the chain requires one";
             report.warning(line, &key, problem, "add require_explicit_policy = true");
         }

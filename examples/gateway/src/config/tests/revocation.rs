@@ -63,7 +63,7 @@ fn invalid_trust_keys_are_reported_with_their_line_and_remedy() {
         ("crl_url = \"https://ca/a\"", 2, "revocation", "is missing"),
         ("revocation = \"strict\"", 4, "revocation", "rejects every certificate without crl or crl_url"),
         ("revocation = \"soft\"", 4, "revocation", "warning: trust.t.revocation: has no effect"),
-        ("revocation = \"off\"\ncrl = \"a\"", 4, "revocation", "warning: trust.t.revocation: the lists"),
+        ("revocation = \"off\"\ncrl = \"a\"", 4, "revocation", "warning: trust.t.revocation: the CRLs"),
         ("revocation = \"soft\"\ncrl_url = \"http://ca/a\"", 5, "crl_url", "write https://host/path"),
         ("revocation = \"soft\"\ncrl_url = [\"https://ca\", \"https://ca/\"]", 5, "crl_url", "listed twice"),
         ("revocation = \"soft\"\ncrl = \"a\"\ncrl_refresh = \"1m\"", 6, "crl_refresh", "without crl_url"),
