@@ -24,6 +24,7 @@ use super::{
 use crate::{config::OnRevoked, log};
 
 /// The parts of a request that decide about its admission, and its route.
+#[derive(Clone)]
 pub(super) struct InFlight {
     snapshot: Arc<ArcSwap<RoutingSnapshot>>,
     /// With the normalized path.
@@ -54,7 +55,7 @@ pub(super) fn prepare(
         on_revoked: route.on_revoked,
         was_judged: route.policy.judges_certificates(),
     };
-    request.extensions_mut().insert(Arc::new(in_flight));
+    request.extensions_mut().insert(in_flight);
 }
 
 /// Layer of [`JudgedAgain`].
@@ -84,7 +85,7 @@ impl<S: Service<Request<CallerBody>>> Service<Request<CallerBody>> for JudgedAga
     }
 
     fn call(&mut self, mut request: Request<CallerBody>) -> Self::Future {
-        if let Some(in_flight) = request.extensions_mut().remove::<Arc<InFlight>>() {
+        if let Some(in_flight) = request.extensions_mut().remove::<InFlight>() {
             recheck(request.extensions(), move |presented| in_flight.is_admitted(presented));
         }
         self.0.call(request)

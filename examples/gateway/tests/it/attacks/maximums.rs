@@ -30,7 +30,7 @@ async fn renewed_connections_beyond_the_maximum_delay_no_caller() {
     for (addresses, listener, protocol) in
         [(1, Main, Http1), (1, Main, Http2), (200, Main, Http1), (200, Main, Http2), (200, Management, Http1)]
     {
-        let good = GoodCallers::start(&world);
+        let good = GoodCallers::start_with_retry(&world);
         let sources = &many[..addresses];
         let mut attackers =
             Attackers::start_from(sources, &world.target(listener), protocol, Stage::Renewed, 120);
