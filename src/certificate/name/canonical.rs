@@ -54,13 +54,15 @@ fn decode(tag: u32, value: &[u8]) -> Option<String> {
         .collect()
 }
 
-/// Returns true unless the bytes of a UTF8String, BMPString or UniversalString are not of its encoding. OpenSSL reads no
-/// certificate with such a name.
+/// Returns true unless the bytes of a UTF8String, BMPString or UniversalString are not of its encoding, or the value is of
+/// a type that is not text: BOOLEAN, INTEGER, OCTET STRING, NULL or OBJECT IDENTIFIER. OpenSSL reads no certificate with
+/// such a name.
 #[cfg(feature = "trust")]
 pub(super) fn is_encoded(tag: u32, value: &[u8]) -> bool {
     match tag {
         UTF8_STRING => std::str::from_utf8(value).is_ok(),
         BMP_STRING | UNIVERSAL_STRING => decode(tag, value).is_some(),
+        1 | 2 | 4 | 5 | 6 => false,
         _ => true,
     }
 }

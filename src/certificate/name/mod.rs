@@ -164,7 +164,7 @@ impl DistinguishedName {
         }
     }
 
-    /// Returns true if the bytes of each Unicode string are of its encoding.
+    /// Returns true if each value is of a type for text, and the bytes of each Unicode string are of its encoding.
     #[cfg(feature = "trust")]
     pub(crate) fn has_valid_strings(&self) -> bool {
         self.attributes().all(|attribute| canonical::is_encoded(attribute.tag, attribute.value))

@@ -150,12 +150,21 @@ fn is_known(problem: &str, chain: &Chain, openssl: &OpenSsl) -> bool {
     if is_error(&[43]) {
         return accepts(chain.clone().without_mappings_of_leaf());
     }
-    let names: Vec<_> =
-        case.roots.iter().chain(&case.intermediates).map(|der| openssl::subject(der)).collect();
+    let names: Vec<_> = case
+        .roots
+        .iter()
+        .chain(&case.intermediates)
+        .map(|der| openssl::subject(der).to_ascii_lowercase())
+        .collect();
     // OpenSSL takes a certificate with the name of its issuer as self-signed.
     if is_error(&[18]) {
-        return names.contains(&openssl::subject(&case.leaf));
+        return names.contains(&openssl::subject(&case.leaf).to_ascii_lowercase());
+    }
+    let has_namesakes = names.iter().collect::<HashSet<_>>().len() < names.len();
+    // The same for the certificate of a key that signs lists.
+    if is_error(&[54]) {
+        return has_namesakes && openssl.verify(&Case { lists: None, ..case }).is_ok();
     }
     // Of several CAs of one name OpenSSL takes the first, and ends in a wrong signature or a self-signed certificate.
-    is_error(&[7, 19]) && names.iter().collect::<HashSet<_>>().len() < names.len()
+    is_error(&[7, 19]) && has_namesakes
 }

@@ -150,6 +150,7 @@ fn malformed_certificate_names_its_field() {
         ("version", &|forge| Forge { version: Some(0), ..forge }, "its version"),
         ("BMPString", &|forge| Forge { subject: name_of(0x1e, "abc"), ..forge }, "its subject"),
         ("UTF8String", &|forge| Forge { issuer: utf8_name(&[0xff]), ..forge }, "its issuer"),
+        ("BOOLEAN in a name", &|forge| Forge { subject: name_of(1, "a"), ..forge }, "its subject"),
         ("directory name", &|forge| forge.names(&[(0xa4, &utf8_name(&[0xff]))]), "its subjectAltName"),
         ("serial", &|forge| Forge { serial: Vec::new(), ..forge }, "its serialNumber"),
         ("redundant zero", &|forge| Forge { serial: vec![0, 1], ..forge }, "its serialNumber"),
