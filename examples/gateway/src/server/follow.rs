@@ -3,6 +3,7 @@
 
 mod crls;
 mod edits;
+mod memory;
 mod watch;
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
 use tokio::{sync::watch::Receiver, task::spawn_blocking, time};
 use tower_mtls::certificate::{Clock, SystemClock};
 
-use self::{edits::Edits, watch::Watch};
+use self::{edits::Edits, memory::FreedMemory, watch::Watch};
 use super::{running::Server, signals::HangupSignals};
 use crate::{
     build::{self, Cache, Fingerprint, Fingerprints, LoadOutcome, Loaded, Source, fingerprints},
@@ -43,6 +44,8 @@ pub(crate) struct Files {
     /// Values that loads share; locked by the loading thread.
     cache: Arc<Mutex<Cache>>,
     watch: Watch,
+    /// Of the contents of files.
+    freed: FreedMemory,
     status: Arc<Status>,
     /// The errors that were logged last.
     logged_errors: Vec<Diagnostic>,
@@ -64,6 +67,7 @@ impl Files {
                 has_new_lists: false,
                 cache: Arc::new(Mutex::new(cache)),
                 watch: Watch::new(read, Instant::now()),
+                freed: FreedMemory::at(Instant::now()),
                 status: Arc::new(Status::new(SystemClock.now())),
                 logged_errors: Vec::new(),
             };
@@ -85,7 +89,7 @@ impl Files {
                 () = hang_ups.next() => self.is_reload_requested = true,
                 // The sender is never dropped: the cache owns it.
                 Ok(()) = self.downloads.changed() => self.has_new_lists = true,
-                _ = polls.tick() => {}
+                _ = polls.tick() => self.freed.return_if_due(Instant::now()),
             }
             let Some(mut state) = self.states().await else { continue };
             if !self.is_reload_requested {
@@ -213,7 +217,8 @@ impl Files {
         }
     }
 
-    fn finish_load(&self, is_replaced: bool) {
+    fn finish_load(&mut self, is_replaced: bool) {
+        self.freed = FreedMemory::at(Instant::now());
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).finish_load(is_replaced);
     }
 
