@@ -22,7 +22,7 @@ pub(in crate::policy) struct Root {
     pub(in crate::policy) allow_expired: bool,
     pub(in crate::policy) requirements: Arc<ChainRequirements>,
     pub(super) revocation: Option<Revocation>,
-    /// True if there are no revocation lists by the operator's decision.
+    /// True if revocation is not checked, by the operator's decision.
     is_revocation_off: bool,
 }
 
@@ -62,7 +62,7 @@ impl Root {
         self.is_revocation_off = false;
     }
 
-    /// Declares that there are no revocation lists.
+    /// Declares that revocation is not checked.
     pub(in crate::policy) fn set_revocation_off(&mut self) {
         self.revocation = None;
         self.is_revocation_off = true;
