@@ -1,11 +1,15 @@
 //! One connection, and the task that drives it.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+};
 
-use http::Uri;
+use http::{Request, Response, Uri};
 use http_body::Body;
 use hyper::{
-    client::conn::http1,
+    body::Incoming,
+    client::conn::{TrySendError, http1},
     rt::{Read, Write},
 };
 use hyper_util::rt::TokioIo;
@@ -14,6 +18,7 @@ use tower_service::Service;
 use super::{
     availability::Availability,
     connection_guard::ConnectionGuard,
+    handover::Handover,
     http2::{self, Http2},
 };
 use crate::outbound::{
@@ -42,6 +47,7 @@ pub(super) enum Opened<B> {
 
 pub(super) struct Http1<B> {
     pub(super) sender: http1::SendRequest<B>,
+    pub(super) handover: Handover,
     pub(super) stats: ConnectionStats,
     pub(super) guard: Arc<ConnectionGuard>,
 }
@@ -98,17 +104,30 @@ where
         .map_err(|error| ClientError::opening(error, &stats))?;
     let guard = Arc::new(guard);
     let of_task = guard.clone();
+    let handover = Handover::default();
+    let driven = handover.drive(connection.with_upgrades());
     guard.force_close().spawn(async move {
         // The request in flight, if there is one, reports the error.
-        let _ = connection.with_upgrades().await;
+        let _ = driven.await;
         drop(of_task);
     });
     // Until its task has run once the connection appears busy. A closed connection fails the request that uses it.
     let _ = sender.ready().await;
-    Ok(Opened::Http1(Http1 { sender, stats, guard }))
+    Ok(Opened::Http1(Http1 { sender, handover, stats, guard }))
 }
 
 impl<B> Http1<B> {
+    /// Sends a request.
+    pub(super) fn send(
+        &mut self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>> + use<B>
+    where
+        B: Body + 'static,
+    {
+        self.handover.hand_over(|| self.sender.try_send_request(request))
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
     }

@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use http::{Request, Response};
 use http_body::Body;
 use hyper::{
-    client::conn::http2,
+    body::Incoming,
+    client::conn::{TrySendError, http2},
     rt::{Executor, Read, Write},
 };
 use hyper_util::rt::TokioTimer;
@@ -22,6 +24,7 @@ use super::{
     availability::Availability,
     connection_guard::ConnectionGuard,
     connection_use::{Claim, ConnectionUse},
+    handover::Handover,
     stream_users::StreamUsers,
 };
 use crate::{
@@ -48,6 +51,7 @@ const MAX_POLLS: usize = 100;
 
 pub(super) struct Http2<B> {
     sender: http2::SendRequest<B>,
+    handover: Handover,
     stats: ConnectionStats,
     in_flight: AtomicUsize,
     users: StreamUsers,
@@ -94,8 +98,11 @@ where
         builder.handshake(io).await.map_err(|error| ClientError::opening(error, &stats))?;
     tasks.is_connected.store(true, Ordering::Relaxed);
     let limit = Arc::new(AtomicUsize::new(0));
+    let handover = Handover::default();
+    let driven = handover.drive(connection);
     let shared = Arc::new(Http2 {
         sender,
+        handover,
         stats: stats.clone(),
         in_flight: AtomicUsize::new(0),
         users: StreamUsers::default(),
@@ -110,13 +117,13 @@ where
         // At its end requests that wait for a stream look for another connection.
         let _guard = NotifyOnDrop(availability.clone());
         {
-            let mut connection = pin!(connection);
+            let mut connection = pin!(driven);
             let mut polls = 0;
             loop {
                 let driven = poll_fn(|cx| {
                     let polled = connection.as_mut().poll(cx);
-                    let allowed = connection.current_max_send_streams();
-                    if allowed != UNKNOWN_LIMIT {
+                    let allowed = connection.connection().map(|it| it.current_max_send_streams());
+                    if let Some(allowed) = allowed.filter(|allowed| *allowed != UNKNOWN_LIMIT) {
                         let allowed = allowed.clamp(1, STREAMS);
                         if limit.swap(allowed, Ordering::Relaxed) < allowed {
                             availability.notify_all();
@@ -251,8 +258,17 @@ impl<B> Http2<B> {
 }
 
 impl<B> Stream<B> {
-    pub(super) fn sender(&self) -> http2::SendRequest<B> {
-        self.connection.sender.clone()
+    /// Sends a request.
+    pub(super) fn send(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>> + use<B>
+    where
+        B: Body + 'static,
+    {
+        let Http2 { sender, handover, .. } = &*self.connection;
+        let mut sender = sender.clone();
+        handover.hand_over(|| sender.try_send_request(request))
     }
 
     pub(super) fn stats(&self) -> &ConnectionStats {

@@ -87,7 +87,7 @@ where
                 to_http1(&mut request, &pool);
                 connection.stats.allow_missing_close_notify(allows_missing_close_notify);
                 let received = connection.stats.received();
-                match connection.sender.try_send_request(request).await {
+                match connection.send(request).await {
                     Ok(response) if is_framed_once(response.headers()) => {
                         Ok(with_return(response, pool, connection))
                     }
@@ -105,7 +105,7 @@ where
                 let target = OriginalTarget::of(&request);
                 let is_sent = request.body().is_end_stream();
                 to_http2(&mut request);
-                match stream.sender().try_send_request(request).await {
+                match stream.send(request).await {
                     Ok(response) => {
                         let meters = pool.meters.clone();
                         Ok(response.map(|body| {

@@ -8,6 +8,7 @@ mod connection_limit;
 mod connection_use;
 mod force_close;
 mod generation_map;
+mod handover;
 mod http2;
 mod in_use;
 mod key;
