@@ -67,7 +67,7 @@ impl Scene {
                 command.arg(env::current_exe().unwrap()).args(["bare-proxy", ".", &self.upstream.to_string()])
             }
         };
-        command.current_dir(&self.folder).env("TOKIO_WORKER_THREADS", "1").env_remove("RUST_LOG");
+        command.current_dir(&self.folder).env_remove("RUST_LOG");
         let mut process = command.stderr(Stdio::piped()).spawn().expect("valgrind is installed");
         let address = address(process.stderr.take().unwrap());
         let warm = || control(&process, "zero");
@@ -122,6 +122,8 @@ fn configuration(folder: &Path, upstream: SocketAddr) -> String {
     let (issuer, thumbprint, port) = (caller.issuer(), caller.sha256_thumbprint(), upstream.port());
     format!(
         r#"
+workers = 1
+
 [listener]
 address = "127.0.0.1:0"
 certificate = "proxy.pem"

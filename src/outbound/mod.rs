@@ -29,8 +29,8 @@
 //! # Retries
 //!
 //! A request of which nothing was sent, because the upstream had closed an idle connection, is dispatched again,
-//! whatever its method. A request that may have been partly sent is repeated only by [`RetryIdempotent`], and only if
-//! its method is idempotent.
+//! whatever its method. A request that may have been partly sent is repeated only by a client of
+//! [`MtlsClientBuilder::build_repeating`], and only if its method is idempotent.
 //!
 //! # Connections
 //!
@@ -72,7 +72,7 @@ pub(crate) use self::pool::TunnelGuard;
 pub use self::{
     client::{
         ClientFuture, IdentityLayer, IdentityService, MtlsClient, MtlsClientBuilder, RequestIdentity,
-        RequestTrust, RetryIdempotent,
+        RequestTrust,
     },
     connect::{Connecting, MtlsConnector, MtlsConnectorLayer, UpstreamStream, client_config},
     error::{ClientError, ClientErrorKind},

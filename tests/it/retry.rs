@@ -12,10 +12,10 @@ use std::{
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use tokio::io::AsyncReadExt;
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, retry::RetryLayer};
+use tower::{Layer, Service, ServiceExt};
 use tower_mtls::{
     IdentityLayer, MtlsClient,
-    outbound::{ClientError, ClientErrorKind, RetryIdempotent, UpstreamBody},
+    outbound::{ClientError, ClientErrorKind, UpstreamBody},
 };
 
 use crate::support::{
@@ -41,8 +41,8 @@ fn repeating(
 + Clone
 + Send
 + use<> {
-    let client: MtlsClient<Whole> = MtlsClient::builder().trust(world.trust()).build();
-    ServiceBuilder::new().layer(RetryLayer::new(RetryIdempotent::default())).layer(layer).service(client)
+    let client: MtlsClient<Whole> = MtlsClient::builder().trust(world.trust()).build_repeating();
+    layer.layer(client)
 }
 
 /// The upstream's action once it has read a request head.

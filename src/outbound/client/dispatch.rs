@@ -44,6 +44,7 @@ where
     let dispatch = request.extensions_mut().remove::<Dispatch>();
     let dispatch = dispatch.ok_or_else(|| ClientError::unsent(ClientErrorKind::NoIdentity))?;
     let target = Target::of(&request)?;
+    let mut repetition = client.repetition;
     let mut attempt = 1;
     let mut choosing = None;
     loop {
@@ -72,20 +73,27 @@ where
             }
             return Err(ClientError::unsent(ClientErrorKind::ConnectTimeout));
         }
+        let copy = repetition.and_then(|repetition| repetition.copy(&request));
         let failed = match lease.send(request, dispatch.allows_missing_close_notify()).await {
             Ok(response) => return Ok(response),
             Err(failed) => failed,
         };
-        match failed.request {
+        match (failed.request, copy) {
             // The upstream closed an idle connection before the request was sent, or other requests used up a new one. A
             // connection on which the upstream rejects the identity is not opened again.
-            Some(unsent) if attempt < ATTEMPTS && (!is_new || failed.error.may_repeat()) => {
+            (Some(unsent), _) if attempt < ATTEMPTS && (!is_new || failed.error.may_repeat()) => {
                 request = *unsent;
                 attempt += if is_new { ATTEMPTS / 2 } else { 1 };
             }
-            _ => {
+            (_, copy) => {
                 pool.failed(failed.error.kind());
-                return Err(failed.error);
+                match copy.filter(|_| failed.error.may_repeat()) {
+                    Some(copy) => {
+                        request = copy;
+                        repetition = None;
+                    }
+                    None => return Err(failed.error),
+                }
             }
         }
     }

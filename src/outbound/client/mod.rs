@@ -4,9 +4,9 @@ mod choice;
 mod dispatch;
 mod identity_layer;
 mod pools;
+mod repetition;
 mod request_identity;
 mod request_trust;
-mod retry;
 
 use std::{
     fmt,
@@ -21,13 +21,12 @@ use http::{Request, Response, uri::Authority};
 use http_body::Body;
 use tower_service::Service;
 
-use self::pools::Pools;
 pub use self::{
     identity_layer::{IdentityLayer, IdentityService},
     request_identity::RequestIdentity,
     request_trust::RequestTrust,
-    retry::RetryIdempotent,
 };
+use self::{pools::Pools, repetition::Repetition};
 use super::{
     connect::{TcpConnector, tcp_connector},
     error::ClientError,
@@ -57,6 +56,8 @@ pub struct MtlsClient<B>(Arc<ClientInner<B>>);
 
 struct ClientInner<B> {
     settings: Settings,
+    /// None: idempotent requests are not repeated.
+    repetition: Option<Repetition<B>>,
     pools: Arc<Pools<B>>,
 }
 
@@ -173,8 +174,42 @@ impl MtlsClientBuilder {
         self
     }
 
-    /// Builds the client.
+    /// Builds a client that sends each request at most once.
     pub fn build<B>(self) -> MtlsClient<B>
+    where
+        B: Body + Send + 'static + Unpin,
+        B::Data: Send,
+    {
+        self.build_with(None)
+    }
+
+    /// Builds a client that repeats idempotent requests: a request is sent a second time if
+    /// 1. its method is idempotent (RFC 9110, section 9.2.2), and it has no body and requests no other protocol;
+    /// 2. its connection ended before any byte of a response arrived, and not by a TLS alert
+    ///    ([`ClientError::may_repeat`]).
+    ///
+    /// That happens when an upstream closes an idle connection while a request is sent on it. The current identity and trust
+    /// are used, as for the first time; the extensions of the request are not copied.
+    ///
+    /// ```
+    /// # fn route(orders: tower_mtls::ClientIdentity) {
+    /// use tower::Layer;
+    /// use tower_mtls::{IdentityLayer, MtlsClient};
+    ///
+    /// let client: MtlsClient<String> = MtlsClient::builder().build_repeating();
+    /// let route = IdentityLayer::new(orders).layer(client);
+    /// # drop(route);
+    /// # }
+    /// ```
+    pub fn build_repeating<B>(self) -> MtlsClient<B>
+    where
+        B: Body + Default + Send + 'static + Unpin,
+        B::Data: Send,
+    {
+        self.build_with(Some(Repetition::new()))
+    }
+
+    fn build_with<B>(self, repetition: Option<Repetition<B>>) -> MtlsClient<B>
     where
         B: Body + Send + 'static + Unpin,
         B::Data: Send,
@@ -189,7 +224,7 @@ impl MtlsClientBuilder {
             max_total_connections: self.max_total_connections,
         };
         let pools = Arc::new(Pools::new(&settings));
-        MtlsClient(Arc::new(ClientInner { settings, pools }))
+        MtlsClient(Arc::new(ClientInner { settings, repetition, pools }))
     }
 }
 

@@ -16,11 +16,8 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use tokio::{task::JoinSet, time::timeout};
-use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer};
-use tower_mtls::{
-    IdentityLayer, MtlsClient,
-    outbound::{ClientError, RetryIdempotent},
-};
+use tower::{Layer, ServiceExt};
+use tower_mtls::{IdentityLayer, MtlsClient, outbound::ClientError};
 
 use crate::support::{Http, eventually, is_long, random::Random, raw::Raw, world::World};
 
@@ -93,11 +90,8 @@ async fn post_all(world: &World, upstream: &Raw, record: &Record) -> Outcome {
         .with_connect_timeout(MAX_EXCHANGE / 4)
         .with_handshake_timeout(MAX_EXCHANGE / 4)
         .with_idle_timeout(Duration::from_secs(2))
-        .build();
-    let route = ServiceBuilder::new()
-        .layer(RetryLayer::new(RetryIdempotent::default()))
-        .layer(IdentityLayer::new(world.identity("orders")))
-        .service(client.clone());
+        .build_repeating();
+    let route = IdentityLayer::new(world.identity("orders")).layer(client.clone());
     let mut senders = JoinSet::new();
     for sender in 0..AT_A_TIME {
         let (route, base) = (route.clone(), upstream.uri(""));

@@ -43,6 +43,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) file: PathBuf,
+    /// Number of worker threads, effective at a start.
+    pub(crate) workers: Option<usize>,
     pub(crate) listener: Endpoint,
     pub(crate) management: Option<(Endpoint, Access)>,
     pub(crate) limits: Limits,
@@ -190,6 +192,7 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
     Some(Loaded {
         file: config.file.clone(),
+        workers: config.workers,
         listener,
         management,
         limits: config.limits.clone(),
@@ -265,8 +268,8 @@ fn client(limits: &Limits, cache: &mut Cache) -> Client {
             // One caller's connection can need many upstream connections, which count as open files too.
             .with_max_total_connections(upstream_connections());
         Ok(match most {
-            Some(most) => client.with_max_connections(most).build(),
-            None => client.build(),
+            Some(most) => client.with_max_connections(most).build_repeating(),
+            None => client.build_repeating(),
         })
     });
     built.unwrap_or_else(|never| match never {})

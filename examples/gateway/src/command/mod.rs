@@ -7,11 +7,12 @@ mod demo;
 mod explain;
 mod run;
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::IpAddr, num::NonZero, path::PathBuf, process::ExitCode, thread, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::runtime;
 use tower_mtls::certificate::Timestamp;
 use tracing_subscriber::EnvFilter;
 
@@ -190,10 +191,17 @@ async fn until_signal() {
     });
 }
 
-/// Runs a future on a multi-threaded runtime, and does not wait for blocked threads at the end.
-fn block_on(future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    let runtime =
-        tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))?;
+/// Runs a future on a runtime with this number of worker threads, by default one for each CPU of the process, and does not
+/// wait for blocked threads at the end.
+fn block_on(workers: Option<usize>, future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let workers = workers.or_else(|| thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1);
+    let mut builder = match workers {
+        // Without the queues from which workers steal.
+        1 => runtime::Builder::new_current_thread(),
+        _ => runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(workers).enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let result = runtime.block_on(future);
     runtime.shutdown_background();
     result

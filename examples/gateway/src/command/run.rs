@@ -13,7 +13,7 @@ use crate::{
 /// Serves a configuration file until a signal arrives.
 pub(super) fn run(file: &Path, metrics: &PrometheusHandle) -> Result<(), String> {
     let (loaded, files) = load(file)?;
-    super::block_on(async {
+    super::block_on(loaded.workers, async {
         serve(loaded, files, metrics, |server| {
             let management = server.management_address().map(tracing::field::display);
             tracing::info!(management, address = %server.address(), "serving");

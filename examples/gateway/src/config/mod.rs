@@ -68,11 +68,15 @@ use self::report::{KnownSections, Report};
 use self::section::Section;
 use crate::file;
 
+/// The largest number of worker threads.
+const MAX_WORKERS: usize = 1_024;
+
 /// The size limit of a configuration file, in bytes.
 const MAX_SIZE: usize = 4 * 1024 * 1024;
 
 /// The top-level keys.
 const KEYS: &[&str] = &[
+    "workers",
     "listener",
     "management",
     "store",
@@ -108,6 +112,8 @@ const SECTIONS: KnownSections = &[
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     pub(crate) file: PathBuf,
+    /// Number of worker threads; None: as many as there are CPUs for the process.
+    pub(crate) workers: Option<usize>,
     pub(crate) listener: ListenerConfig,
     /// The management listener, if any.
     pub(crate) management: Option<ManagementConfig>,
@@ -192,6 +198,7 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
         let remedy = "add [listener] with address, certificate and private_key";
         top.report.missing(1, "listener", "is missing", remedy);
     }
+    let workers = top.integer("workers", 1, MAX_WORKERS);
     let listener = top.section("listener", listener::KEYS).map(ListenerConfig::read);
     let (listener, handshake) = listener.unzip();
     let listener = listener.flatten();
@@ -229,6 +236,7 @@ fn read_top(mut top: Section<'_, '_>, file: &Path) -> Option<Config> {
     top.finish();
     Some(Config {
         file: file.to_owned(),
+        workers,
         listener: listener?,
         management: match management {
             Some(management) => Some(management?),

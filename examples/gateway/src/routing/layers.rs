@@ -1,10 +1,10 @@
 //! The layers of a route.
 
-use tower::{Layer, ServiceBuilder, retry::Retry};
+use tower::{Layer, ServiceBuilder};
 use tower_mtls::{
     IdentityLayer, MtlsClient, RequireCertificate, RequireCertificateLayer, ReverseProxyLayer,
     apim::{ApimPolicy, ApimPolicyLayer, ForwardingLayer, ForwardingService},
-    outbound::{IdentityService, RetryIdempotent},
+    outbound::IdentityService,
     proxy::{ProxyBody, ReverseProxy},
     serve::CallerBody,
 };
@@ -20,8 +20,7 @@ use crate::edge::{Bounded, Bounds, LimitedBody, SizeLimits, SizeLimitsLayer};
 /// HTTP client shared by all routes.
 pub(crate) type Client = MtlsClient<ProxyBody<LimitedBody<CallerBody>>>;
 
-type ToUpstream =
-    JudgedAgain<Bounded<SizeLimits<ReverseProxy<Retry<RetryIdempotent, IdentityService<Client>>>>>>;
+type ToUpstream = JudgedAgain<Bounded<SizeLimits<ReverseProxy<IdentityService<Client>>>>>;
 
 /// The layers of a route, by the kind of its policy.
 #[derive(Debug, Clone)]
@@ -59,8 +58,7 @@ impl RouteLayers {
     /// 7. the timeouts and the concurrency limit of the route;
     /// 8. the maximum sizes of the route;
     /// 9. the reverse proxy: path and headers of the upstream request;
-    /// 10. retries of idempotent requests;
-    /// 11. the client identity, and the client.
+    /// 10. the client identity, and the client, which repeats idempotent requests.
     pub(crate) fn service(self, policy: &RoutePolicy, host: Option<&str>, path: &str) -> RouteService {
         let Self { is_shadow, forwarding, rate_limits, bounds, proxy, identity, client } = self;
         let sizes = SizeLimitsLayer::new(&bounds.limits);
@@ -69,7 +67,6 @@ impl RouteLayers {
             .layer(bounds)
             .layer(sizes)
             .layer(proxy)
-            .retry(RetryIdempotent::default())
             .layer(identity)
             .service(client);
         let unverified = |is_anchored| UnverifiedLayer::new(is_anchored, host.unwrap_or_default(), path);

@@ -26,9 +26,10 @@ pub(super) async fn bind(
     file: &Path,
 ) -> Result<Listener, Diagnostic> {
     let snapshot = snapshot.clone();
+    // Boxed: the layers outside move it several times, and an idle connection keeps room for one.
     let service = service_fn(move |request: Request<CallerBody>| {
         let snapshot = snapshot.clone();
-        async move { Ok::<_, Infallible>(routing::respond(&snapshot, request).await) }
+        Box::pin(async move { Ok::<_, Infallible>(routing::respond(&snapshot, request).await) })
     });
     let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
     let limits = listener_limits(limits);

@@ -31,6 +31,8 @@ const MANAGEMENT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// The running gateway. Dropping it closes all connections.
 #[derive(Debug)]
 pub(crate) struct Server {
+    /// The configured number of worker threads.
+    workers: Option<usize>,
     routes: Arc<CurrentRoutes>,
     listener: Listener,
     management: Option<ManagementListener>,
@@ -57,6 +59,7 @@ impl Server {
     ) -> Result<Self, Diagnostic> {
         let Loaded {
             file,
+            workers,
             listener: endpoint,
             management,
             limits,
@@ -77,6 +80,7 @@ impl Server {
         }
         let listener = bind(routes.snapshot(), &endpoint, &limits, &file).await?;
         let mut server = Self {
+            workers,
             routes,
             listener,
             management: None,
@@ -105,6 +109,7 @@ impl Server {
     pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<(), Diagnostic> {
         let Loaded {
             file,
+            workers,
             listener: endpoint,
             management,
             limits,
@@ -164,6 +169,10 @@ impl Server {
         retire((&old.file, &old_builder), (&new.file, &api_builder));
         self.status.list_missing(crls.is_list_missing);
         self.crl_fetcher.follow(crls.sources);
+        if workers != self.workers {
+            self.workers = workers;
+            tracing::warn!("workers: the new number is effective after a restart; restart the gateway");
+        }
         Ok(())
     }
 

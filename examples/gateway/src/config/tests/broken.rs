@@ -12,6 +12,10 @@ pub(super) const BROKEN: &[Case] = &[
     ("\"server.pem\"", "\"s\"\ncertificate = \"t\"", 5, "listener.certificate", "duplicate key"),
     ("[trust.partners]", "[trust.partners", 8, "trust.partners", "close the bracket"),
     ("[proxy]", "[listener]\n[proxy]", 58, "listener", "duplicate key"),
+    // workers
+    ("[listener]", "workers = 0\n[listener]", 2, "workers", "write a number from 1 to 1024"),
+    ("[listener]", "workers = \"all\"\n[listener]", 2, "workers", "is a string, not a number"),
+    ("[listener]", "[listener]\nworkers = 2", 3, "listener.workers", "the top of the file"),
     // listener
     ("127.0.0.1:8443", "localhost:8443", 3, "listener.address", "not an IP address"),
     ("127.0.0.1:8443", ":8443", 3, "listener.address", "0.0.0.0:8443"),

@@ -264,3 +264,21 @@ async fn route_opened_by_a_policy_document_is_warned_of() {
         assert_eq!(world.running.count(from, warning), usize::from(is_opened), "{before}\n{after}");
     }
 }
+
+#[tokio::test]
+async fn number_of_workers_is_effective_at_a_start_and_its_change_is_reported() {
+    let demo = Demo::start();
+    let config = demo.dir().join("live.toml");
+    let text = demo.toml();
+    let one_worker = format!("workers = 1\n{text}");
+    fs::write(&config, &one_worker).unwrap();
+    let (running, port) = Running::start(&config);
+    let world = World { demo: demo.on_port(port), running, config, text: one_worker };
+    let orders = || world.ask(Some("client"), "/orders/1");
+    let (first, second) = tokio::join!(orders(), orders());
+    assert_eq!((first.0, second.0), (200, 200));
+    world.change("workers = 1", "workers = 2");
+    world.running.logged(0, "workers: the new number is effective after a restart; restart the gateway");
+    world.running.logged(0, RELOADED);
+    assert_eq!(orders().await.0, 200);
+}
