@@ -22,7 +22,7 @@ use crate::support::{
 };
 
 /// An idle connection is parked within this time.
-const IDLE: Duration = Duration::from_millis(1_800);
+const IDLE: Duration = Duration::from_millis(800);
 
 /// Responds with the body of the request. `/early` does not read it.
 fn app() -> Router {

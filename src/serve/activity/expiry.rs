@@ -14,7 +14,7 @@ use super::{Activity, BUSY_INTERVAL, Timeouts, lock};
 use crate::serve::{Lapse, TimeoutKind};
 
 /// Time without a request after which an HTTP/1.1 connection releases its buffers.
-const PARK_AFTER: Duration = Duration::from_millis(500);
+const PARK_AFTER: Duration = Duration::from_millis(250);
 
 /// Time for a caller to read the status with which its gRPC response was cut. With [`BUSY_INTERVAL`] it is well below the
 /// two seconds within which requests are cut.
@@ -109,7 +109,9 @@ impl Activity {
             loop {
                 if !self.is_checked.load(Ordering::Relaxed) && self.is_busy() {
                     self.is_checked.store(true, Ordering::Relaxed);
-                    let next = Instant::now() + BUSY_INTERVAL;
+                    // Most requests end before.
+                    let is_parked_soon = self.parks_when_idle.load(Ordering::Relaxed);
+                    let next = Instant::now() + if is_parked_soon { PARK_AFTER } else { BUSY_INTERVAL };
                     if next < timer.deadline() {
                         timer.as_mut().reset(next);
                     }

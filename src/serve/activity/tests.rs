@@ -243,7 +243,7 @@ async fn idle_connection_is_parked_once_after_its_requests() {
         drop(request);
     };
     assert_eq!(tokio::join!(activity.timed_out(timeouts()), ending).0, Expiry::Park);
-    assert_eq!(start.elapsed(), Duration::from_millis(2_300));
+    assert_eq!(start.elapsed(), Duration::from_millis(2_250));
     assert!(activity.is_between_requests());
     assert_eq!(activity.timed_out(timeouts()).await, close(TimeoutKind::Idle));
 }
