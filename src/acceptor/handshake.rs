@@ -5,7 +5,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time};
 use tokio_rustls::TlsAcceptor;
 
-use super::{MtlsStream, ServerTls, admission::Place, connection_state::ConnectionState, socket::Socket};
+use super::{
+    MtlsStream, ServerTls, admission::Place, connection_state::ConnectionState,
+    recent_certificates::RecentCertificates, socket::Socket,
+};
 
 /// TLS acceptor for own accept loops.
 ///
@@ -28,6 +31,7 @@ use super::{MtlsStream, ServerTls, admission::Place, connection_state::Connectio
 #[derive(Clone)]
 pub struct MtlsAcceptor {
     tls: Shared<ServerTls>,
+    recent: Arc<RecentCertificates>,
     timeout: Duration,
 }
 
@@ -63,7 +67,7 @@ impl MtlsAcceptor {
     /// # fn main() {}
     /// ```
     pub fn new(tls: impl Into<Shared<ServerTls>>) -> Self {
-        Self { tls: tls.into(), timeout: DEFAULT_TIMEOUT }
+        Self { tls: tls.into(), recent: Arc::default(), timeout: DEFAULT_TIMEOUT }
     }
 
     /// Time limit of a handshake. Default: 10 seconds.
@@ -108,7 +112,9 @@ impl MtlsAcceptor {
         match accepted {
             Ok(stream) => {
                 state.establish();
-                Ok(MtlsStream::new(stream, local, remote))
+                let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                let presented = self.recent.presented(chain);
+                Ok(MtlsStream::new(stream, presented, local, remote))
             }
             Err(error) => {
                 report(&error, remote);

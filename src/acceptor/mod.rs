@@ -100,6 +100,7 @@ mod connection_state;
 mod handshake;
 mod limits;
 mod listener;
+mod recent_certificates;
 mod server_tls;
 mod server_tls_builder;
 mod server_tls_error;

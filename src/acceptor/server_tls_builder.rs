@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use rustls::{
-    ServerConfig,
+    CipherSuite, ServerConfig,
     crypto::CryptoProvider,
     server::{NoClientAuth, NoServerSessionStorage, ResolvesServerCert, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
@@ -171,7 +171,8 @@ impl ServerTlsBuilder {
         self
     }
 
-    /// The crypto provider. Default: that of [`with_config`](Self::with_config), else aws-lc-rs if enabled, else ring.
+    /// The crypto provider. Default: that of [`with_config`](Self::with_config), else aws-lc-rs if enabled, else ring, with
+    /// `TLS_AES_128_GCM_SHA256` first among its TLS 1.3 cipher suites and its order before the caller's.
     pub fn with_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.provider = Some(provider);
         self
@@ -247,7 +248,11 @@ impl ServerTlsBuilder {
             (None, Some(_)) => return Err(ServerTlsError::MissingMinVersion),
         };
         let provider = provider.or_else(|| base.as_ref().map(|base| base.crypto_provider().clone()));
-        let provider = provider_or_default(provider)?;
+        let is_default_provider = provider.is_none();
+        let mut provider = provider_or_default(provider)?;
+        if is_default_provider {
+            prefer_aes_128(Arc::make_mut(&mut provider));
+        }
         let default: Arc<dyn ResolvesServerCert> = match (certificate, &base) {
             (Some(source), _) => Arc::new(SingleCertAndKey::from(source.read(&provider)?)),
             (None, Some(base)) => base.cert_resolver.clone(),
@@ -280,6 +285,7 @@ impl ServerTlsBuilder {
         config.alpn_protocols = if only_http1 { vec![] } else { vec![b"h2".to_vec()] };
         config.alpn_protocols.extend([b"http/1.1".to_vec(), b"http/1.0".to_vec()]);
         config.require_ems = true;
+        config.ignore_client_order = is_default_provider;
         match base {
             Some(base) => take_over(base, &mut config),
             None => resume(&mut config),
@@ -304,6 +310,12 @@ fn take_over(base: ServerConfig, config: &mut ServerConfig) {
     config.cert_compressors = base.cert_compressors;
     config.cert_compression_cache = base.cert_compression_cache;
     config.cert_decompressors = base.cert_decompressors;
+}
+
+/// Puts TLS_AES_128_GCM_SHA256 first, the suite that every TLS 1.3 implementation has. With SHA-384 the key schedule of a
+/// handshake takes longer than its other hashes.
+fn prefer_aes_128(provider: &mut CryptoProvider) {
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
 }
 
 /// Resumes sessions by tickets with own keys: with shared keys a caller of one configuration could resume its session

@@ -51,7 +51,8 @@ impl SniResolver {
 
 impl ResolvesServerCert for SniResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        match hello.server_name().and_then(|name| self.find(&name.to_ascii_lowercase())) {
+        let name = hello.server_name().filter(|_| !self.by_name.is_empty());
+        match name.and_then(|name| self.find(&name.to_ascii_lowercase())) {
             Some(key) => Some(key),
             None => self.default.resolve(hello),
         }

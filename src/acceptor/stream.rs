@@ -5,6 +5,8 @@ use std::{
     task::{Context, Poll},
 };
 
+#[cfg(feature = "serve")]
+use tokio::io::AsyncBufRead;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
@@ -50,16 +52,24 @@ pub struct MtlsStream {
 }
 
 impl MtlsStream {
-    /// Parses the caller's certificate, once per connection.
-    pub(super) fn new(tls: TlsStream<Socket>, local: Option<SocketAddr>, remote: SocketAddr) -> Self {
-        let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
-        let presented = Presented::from_der_chain(chain.iter().map(AsRef::as_ref));
+    pub(super) fn new(
+        tls: TlsStream<Socket>,
+        presented: Presented,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+    ) -> Self {
         Self { tls, presented, local, remote }
     }
 
     /// The listener hands the connection over.
     pub(super) fn end_handshake(&mut self) {
         self.tls.get_mut().0.end_handshake();
+    }
+
+    /// Waits until a byte, the end of file or an error can be read. Reads no byte.
+    #[cfg(feature = "serve")]
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.tls).poll_fill_buf(cx).map(drop)
     }
 
     /// Wraps a service so that its layers see the certificate that this connection's caller presented.

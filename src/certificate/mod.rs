@@ -2,7 +2,7 @@
 //!
 //! The lowest room of the library: it imports no other.
 //!
-//! A [`Certificate`] is parsed once per connection and shared by its requests. [`Presented`] is what a client sent in the
+//! A [`Certificate`] is parsed once and shared by requests and connections. [`Presented`] is what a client sent in the
 //! TLS handshake: nothing, an unreadable certificate, or a certificate. It is not yet admitted by a layer.
 
 mod cache_words;

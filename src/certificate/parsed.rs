@@ -14,7 +14,7 @@ use super::{
 
 /// Facts of a certificate, and the chain presented with it.
 ///
-/// Parsed once per connection; cloning copies a pointer. Not a sign of trust: a certificate that a layer admitted is a
+/// Cloning copies a pointer. Not a sign of trust: a certificate that a layer admitted is a
 /// [`ClientCertificate`](crate::ClientCertificate) (feature `inbound`).
 ///
 /// ```
@@ -259,7 +259,7 @@ impl Certificate {
         self.0.chain.iter().map(AsRef::as_ref)
     }
 
-    /// Words for verdicts about this certificate on this connection.
+    /// Words for verdicts about this certificate.
     pub(crate) fn verdicts(&self) -> &CacheWords {
         &self.0.verdicts
     }
@@ -270,7 +270,7 @@ impl Certificate {
         &self.0.printed
     }
 
-    /// Words for verdicts about its chain on this connection.
+    /// Words for verdicts about its chain.
     #[cfg_attr(not(feature = "trust"), expect(dead_code, reason = "only verdicts about chains"))]
     pub(crate) fn chains(&self) -> &CacheWords {
         &self.0.chains

@@ -9,30 +9,26 @@ mod socket_clock;
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
-    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Poll, ready},
     time::Duration,
 };
 
 use atomic_waker::AtomicWaker;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
-use self::expiry::kind_of;
 pub(super) use self::expiry::{Cut, Expire, Expiry};
 pub(super) use self::in_flight::InFlight;
 use self::owed_uploads::OwedUploads;
 use self::socket_clock::SocketClock;
 use super::{
-    BufferBudget, ProgressLimits, ReleasedOnClose, StreamLimits, TimeoutKind, admission::RequestAdmission,
-    flush::Flush, input_state::InputState, stream_limits::AtomicStreamLimits,
+    BufferBudget, ProgressLimits, ReleasedOnClose, StreamLimits, admission::RequestAdmission, flush::Flush,
+    input_state::InputState, stream_limits::AtomicStreamLimits,
 };
 
 /// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
@@ -41,13 +37,6 @@ const MAX_REQUESTS: usize = 20;
 
 /// Interval at which the timeouts of a connection with a request in flight are checked, and its requests judged again.
 pub(super) const BUSY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Time for a caller to read the status with which its gRPC response was cut. With [`BUSY_INTERVAL`] it is well below the
-/// two seconds within which requests are cut.
-const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Default time for which a connection with unread responses that cannot be reset stays open after a GOAWAY.
-const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +71,10 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     /// True if a part of a head has arrived over HTTP/1.1.
     has_partial_head: AtomicBool,
+    /// True if a part of a request has arrived over HTTP/1.1, and after an invalid one.
+    has_partial_request: AtomicBool,
+    /// True if bytes have arrived over HTTP/1.1 since the connection was last due to be parked.
+    parks_when_idle: AtomicBool,
     pub(super) input: InputState,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
     /// Requests in flight that are judged again.
@@ -135,6 +128,8 @@ impl Activity {
             stream_limits: AtomicStreamLimits::default(),
             head_since: AtomicU64::new(0),
             has_partial_head: AtomicBool::new(false),
+            has_partial_request: AtomicBool::new(false),
+            parks_when_idle: AtomicBool::new(false),
             input: InputState::new(start),
             responses: Mutex::default(),
             rechecked: Mutex::default(),
@@ -179,6 +174,11 @@ impl Activity {
         u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX - 1)
     }
 
+    /// Parks the connection once it is idle.
+    pub(super) fn park_when_idle(&self) {
+        self.parks_when_idle.store(true, Ordering::Relaxed);
+    }
+
     /// Records that bytes arrived. Between requests they begin a head.
     pub(super) fn received(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
@@ -190,6 +190,16 @@ impl Activity {
     /// request.
     pub(super) fn set_partial_head(&self, is_partial: bool) {
         self.has_partial_head.store(is_partial, Ordering::Relaxed);
+    }
+
+    /// Records whether a part of a request has arrived, or an invalid one.
+    pub(super) fn set_partial_request(&self, is_partial: bool) {
+        self.has_partial_request.store(is_partial, Ordering::Relaxed);
+    }
+
+    /// Returns true if an HTTP/1.1 connection has read whole requests only and none of them is in flight.
+    pub(super) fn is_between_requests(&self) -> bool {
+        !self.is_busy() && !self.is_tunnel() && !self.has_partial_request.load(Ordering::Relaxed)
     }
 
     /// Begins a request whose head is complete. None: it is limited, and [`MAX_REQUESTS`] are in flight.
@@ -293,47 +303,6 @@ impl Activity {
         unread > 0 && unread >= self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Returns the next timeout if the state does not change until then.
-    fn next_timeout(&self, timeouts: Timeouts) -> Option<(Instant, TimeoutKind)> {
-        let is_quiet = self.in_flight.load(Ordering::Relaxed) == 0;
-        let head_since = self.head_since.load(Ordering::Relaxed).checked_sub(1).filter(|_| is_quiet);
-        let head = self.input.block_since().or_else(|| head_since.map(|since| self.at(since)));
-        let mut idle_at = self.at(self.idle_since.load(Ordering::Relaxed)) + timeouts.idle;
-        if head.is_some() {
-            // A head that begins in time can be completed; incomplete frames without a request do not extend the time.
-            idle_at += timeouts.head;
-        }
-        let head = head.map(|since| (since + timeouts.head, TimeoutKind::Head));
-        let idle = is_quiet.then_some((idle_at, TimeoutKind::Idle));
-        let blocked = lock(&self.socket).clock.deadline().map(|(at, lapse)| (at, kind_of(lapse)));
-        let flood = self.input.flood_deadline().map(|at| (at, TimeoutKind::Flood));
-        head.into_iter().chain(idle).chain(flood).chain(blocked).min_by_key(|(at, _)| *at)
-    }
-
-    /// Cuts responses whose callers exceed a limit. Returns the step that follows for the connection, which closes if it
-    /// has been used for nothing else.
-    fn expire_responses(&self, now: Instant, timeouts: Timeouts) -> Option<Expiry> {
-        let mut open = Vec::new();
-        self.responses().retain(|response| response.upgrade().map(|response| open.push(response)).is_some());
-        // Before the cuts: another thread can end a cut response at once.
-        let is_unread = self.is_unread();
-        let cuts: Vec<Cut> = open.iter().filter_map(|response| response.expire(now)).collect();
-        let first = cuts.iter().min_by_key(|cut| cut.at)?;
-        let served_at = self.start + Duration::from_micros(self.served_at.load(Ordering::Relaxed));
-        if served_at <= first.since && is_unread {
-            return Some(Expiry::Close(kind_of(first.lapse)));
-        }
-        // A reset response is gone by the next check; the others cannot be reset.
-        if now < first.at + BUSY_INTERVAL / 2 {
-            return None;
-        }
-        if !self.is_going_away.swap(true, Ordering::Relaxed) {
-            return Some(Expiry::GoAway);
-        }
-        let end = first.at + timeouts.read.stall().unwrap_or(GO_AWAY_TIMEOUT);
-        (now >= end).then_some(Expiry::Close(kind_of(first.lapse)))
-    }
-
     fn responses(&self) -> MutexGuard<'_, Vec<Weak<dyn Expire>>> {
         lock(&self.responses)
     }
@@ -346,49 +315,6 @@ impl Activity {
 
     fn at(&self, millis: u64) -> Instant {
         self.start + Duration::from_millis(millis)
-    }
-
-    /// Waits until a step is due on the connection.
-    ///
-    /// Must be polled by the connection's own task, which a beginning request wakes.
-    pub(super) async fn timed_out(&self, timeouts: Timeouts) -> Expiry {
-        let mut timer = pin!(sleep_until(Instant::now()));
-        self.is_checked.store(false, Ordering::Relaxed);
-        poll_fn(|cx| {
-            self.task.register(cx.waker());
-            loop {
-                if !self.is_checked.load(Ordering::Relaxed) && self.is_busy() {
-                    self.is_checked.store(true, Ordering::Relaxed);
-                    let next = Instant::now() + BUSY_INTERVAL;
-                    if next < timer.deadline() {
-                        timer.as_mut().reset(next);
-                    }
-                }
-                ready!(timer.as_mut().poll(cx));
-                let (now, end) = (Instant::now(), self.next_timeout(timeouts));
-                if let Some((_, kind)) = end.filter(|(at, _)| *at <= now) {
-                    return Poll::Ready(Expiry::Close(kind));
-                }
-                let has_status_due = self.recheck();
-                if let Some(expiry) = self.expire_responses(now, timeouts) {
-                    return Poll::Ready(expiry);
-                }
-                // In this order: a request that begins meanwhile is observed here, or wakes the task.
-                self.is_checked.store(false, Ordering::SeqCst);
-                fence(Ordering::SeqCst);
-                let is_busy = self.is_busy();
-                self.is_checked.store(is_busy, Ordering::Relaxed);
-                // A head that begins meanwhile times out no earlier.
-                let interval = match is_busy {
-                    true if has_status_due => STATUS_TIMEOUT,
-                    true => BUSY_INTERVAL,
-                    false => timeouts.head,
-                };
-                let next = end.map_or(now + interval, |(at, _)| at.min(now + interval));
-                timer.as_mut().reset(next);
-            }
-        })
-        .await
     }
 }
 

@@ -8,26 +8,22 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::{ServiceExt, service_fn};
 use tower_service::Service;
 
 use super::{
-    CallerBody, HeadLimits, ProgressLimits, ReleasedOnClose, TimeoutKind,
+    CallerBody, ProgressLimits, ReleasedOnClose, TimeoutKind,
     activity::{Activity, Expiry, InFlight, Timeouts},
     admission::CallerConnection,
     delivery::DeliveredBody,
     early_response::EarlyResponse,
+    http_connection::HttpConnection,
     http2_frames::CallerFrames,
     observer::OpenConnection,
     served_body::ServedBody,
     settings::{ConnectionSettings, ConnectionSignals},
-    stream_task::StreamExecutor,
     strict_http1::Http1Validator,
     watched_io::WatchedIo,
 };
@@ -35,31 +31,6 @@ use crate::{
     acceptor::{ConnectionState, MtlsStream},
     request::{grpc_error, is_grpc},
 };
-
-/// Minimum size of hyper's buffer.
-const MIN_BUFFER: usize = 8 * 1024;
-
-/// Number of bytes by which the part of a head that exceeds its limits is completed, at most.
-const MAX_COMPLETION: usize = 64;
-
-/// Maximum number of concurrent HTTP/2 streams: the minimum that RFC 9113, section 6.5.2 recommends.
-const MAX_STREAMS: u32 = 100;
-
-/// Response buffer of one HTTP/2 stream, in bytes.
-const SEND_BUFFER: usize = 32 * 1024;
-
-/// Interval of HTTP/2 keep-alive pings.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-
-/// Time within which the caller must acknowledge a ping.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// HTTP/2 receive window of a stream, in bytes.
-const STREAM_WINDOW: u32 = 64 * 1024;
-
-/// HTTP/2 receive window of a connection, in bytes. It exceeds a stream's, so that a few bodies that upstreams do not
-/// read do not block the others.
-const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// Time without a response after which a gRPC exchange counts as quiet.
 const QUIET: Duration = Duration::from_secs(1);
@@ -138,9 +109,11 @@ pub(super) async fn serve<S, B>(
     let frames = is_http2.then(|| CallerFrames::new(head_limits.max_size, Instant::now().into_std()));
     let io = WatchedIo::new(stream, MtlsStream::written, activity.clone(), validator, open.clone());
     let io = TokioIo::new(io.with_frames(frames));
-    let http = builder(is_http2, head_limits);
     let service = TowerToHyperService::new(service);
-    let mut connection = pin!(http.serve_connection_with_upgrades(io, service));
+    let mut connection = match is_http2 {
+        true => HttpConnection::http2(io, service, head_limits),
+        false => HttpConnection::http1(io, service, head_limits),
+    };
     let (mut has_seen_end, mut is_shutting_down, mut is_aged) = (false, false, false);
     loop {
         let ConnectionSettings { limits, is_draining } = *signals.settings.borrow_and_update();
@@ -153,7 +126,7 @@ pub(super) async fn serve<S, B>(
             activity.restart_idle_timeout();
             if is_http2 {
                 is_shutting_down = true;
-                connection.as_mut().graceful_shutdown();
+                connection.graceful_shutdown();
             }
         }
         let stream_limits = limits.stream_limits();
@@ -167,11 +140,12 @@ pub(super) async fn serve<S, B>(
         let timeouts = Timeouts { idle, head: limits.head_timeout, read: stream_limits.progress };
         tokio::select! {
             biased;
-            ended = connection.as_mut() => {
-                if activity.input.is_flooded() || ended.as_ref().is_err_and(|error| is_flood(&**error)) {
+            ended = poll_fn(|cx| connection.poll(cx)) => {
+                let error = ended.as_ref().err().map(|error| error as &(dyn Error + 'static));
+                if activity.input.is_flooded() || error.is_some_and(is_flood) {
                     open.timed_out(TimeoutKind::Flood);
                 }
-                if let Err(error) = ended {
+                if let Some(error) = error {
                     tracing::debug!(%remote, error, "connection ended early");
                 }
                 break;
@@ -204,9 +178,14 @@ pub(super) async fn serve<S, B>(
                         }
                         return;
                     }
+                    Expiry::Park => {
+                        if !(is_ending || is_shutting_down) && activity.is_between_requests() {
+                            connection.park();
+                        }
+                    }
                     Expiry::Close(_) | Expiry::GoAway => {
                         is_shutting_down = true;
-                        connection.as_mut().graceful_shutdown();
+                        connection.graceful_shutdown();
                     }
                 }
             }
@@ -286,27 +265,4 @@ fn is_flood(error: &(dyn Error + 'static)) -> bool {
         error.reason().filter(|_| is_own)
     });
     reason == Some(h2::Reason::ENHANCE_YOUR_CALM)
-}
-
-fn builder(is_http2: bool, limits: HeadLimits) -> auto::Builder<StreamExecutor> {
-    let mut builder = auto::Builder::new(StreamExecutor);
-    // `Activity` times heads, and distinguishes a late head from an idle connection.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_headers(limits.max_fields)
-        .max_buf_size((limits.max_size.saturating_add(MAX_COMPLETION)).max(MIN_BUFFER));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        // Larger ones get an empty 431 of hyper, much larger ones end the connection.
-        .max_header_list_size(u32::try_from(limits.max_size.saturating_mul(2)).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
-    if is_http2 { builder.http2_only() } else { builder.http1_only() }
 }

@@ -40,6 +40,7 @@ mod extensions;
 mod flush;
 mod head_limits;
 mod http2_frames;
+mod http_connection;
 mod input_state;
 mod limits;
 mod observer;

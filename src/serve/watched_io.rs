@@ -21,6 +21,7 @@ use super::{
     observer::OpenConnection,
     strict_http1::Http1Validator,
 };
+use crate::acceptor::MtlsStream;
 
 /// Maximum time for which a closed connection discards input after an early response or a GOAWAY.
 const LINGER: Duration = Duration::from_secs(1);
@@ -101,6 +102,13 @@ impl<T> WatchedIo<T> {
     }
 }
 
+impl WatchedIo<MtlsStream> {
+    /// Waits until a byte, the end of file or an error can be read.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_readable(cx)
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { io, activity, validator, frames, sent, .. } = self.get_mut();
@@ -127,11 +135,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
         ready!(Pin::new(io).poll_read(cx, buf))?;
         if is_between_requests && buf.filled().len() > before {
             activity.received();
+            activity.park_when_idle();
         }
         match validator {
             Some(validator) if !activity.is_tunnel() => {
                 let validated = validator.validate(buf, before);
                 activity.set_partial_head(validator.is_within_head());
+                activity.set_partial_request(validator.is_within_request());
                 if let Some(rejection) = validator.head_rejection() {
                     activity.input.reject_head(rejection);
                 }

@@ -19,6 +19,7 @@ mod head_limits;
 mod key_files;
 mod last_response;
 mod outbound;
+mod parking;
 mod pfx_limits;
 mod pins;
 mod pkcs12;

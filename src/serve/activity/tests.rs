@@ -3,6 +3,7 @@
 mod unread;
 
 use super::{super::http2_frames::FloodKind, *};
+use crate::serve::TimeoutKind;
 
 const IDLE: Duration = Duration::from_secs(60);
 const BODY: Duration = Duration::from_secs(30);
@@ -229,4 +230,38 @@ async fn quiet_grpc_exchanges_are_not_limited() {
         }
         assert_eq!(activity.begin(true, is_grpc).is_some(), is_grpc);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connection_is_parked_once_after_its_requests() {
+    let activity = new_activity();
+    let start = Instant::now();
+    activity.park_when_idle();
+    let request = activity.begin(false, false).unwrap();
+    let ending = async {
+        tokio::time::sleep(Duration::from_millis(1_800)).await;
+        drop(request);
+    };
+    assert_eq!(tokio::join!(activity.timed_out(timeouts()), ending).0, Expiry::Park);
+    assert_eq!(start.elapsed(), Duration::from_millis(2_250));
+    assert!(activity.is_between_requests());
+    assert_eq!(activity.timed_out(timeouts()).await, close(TimeoutKind::Idle));
+}
+
+#[test]
+fn connection_is_not_between_requests_while_one_is_incomplete_or_in_flight() {
+    let activity = new_activity();
+    assert!(activity.is_between_requests());
+    activity.set_partial_request(true);
+    assert!(!activity.is_between_requests());
+    activity.set_partial_request(false);
+    let request = activity.begin(false, false).unwrap();
+    assert!(!activity.is_between_requests());
+    drop(request);
+    activity.write_blocked(0);
+    assert!(!activity.is_between_requests());
+    activity.written(1);
+    assert!(activity.is_between_requests());
+    activity.switch_to_tunnel(None);
+    assert!(!activity.is_between_requests());
 }

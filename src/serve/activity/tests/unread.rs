@@ -3,7 +3,7 @@
 use super::{super::owed_uploads::PROGRESS, *};
 use crate::{
     acceptor::{Occupancy, Occupied},
-    serve::ProgressClock,
+    serve::{ProgressClock, TimeoutKind},
 };
 
 /// Response of which nothing is read.
