@@ -22,7 +22,7 @@ pub(super) struct UpstreamTrusts<'c> {
     /// Those of this load.
     built: HashMap<TrustSettings, Option<(Digest, SharedTrust)>>,
     /// Valid CA files by their names and lines, so that the general ones are read once.
-    roots: HashMap<Vec<(PathBuf, usize)>, Rc<Vec<Vec<u8>>>>,
+    roots: HashMap<Vec<(PathBuf, usize)>, PemTexts>,
     memo: &'c mut Memo<UpstreamTrust>,
     /// By their settings, whatever the files contain.
     shared: &'c mut Memo<Shared<UpstreamTrust>>,
@@ -30,6 +30,9 @@ pub(super) struct UpstreamTrusts<'c> {
 
 /// The value that requests look up, and its content after this load.
 type SharedTrust = (Shared<UpstreamTrust>, UpstreamTrust);
+
+/// Contents of CA files.
+type PemTexts = Rc<Vec<Vec<u8>>>;
 
 type TrustSettings =
     (Vec<PathBuf>, Verify, Option<String>, Option<SpiffeId>, Vec<UpstreamPin>, Option<RouteKey>);
