@@ -106,7 +106,7 @@ mod tests {
         let recent = RecentCertificates::default();
         let (leaf, other, issuer) = (der("orders"), der("billing"), der("issuer"));
         let alone = facts(&recent, std::slice::from_ref(&leaf));
-        assert_eq!(alone, facts(&recent, &[leaf.clone()]));
+        assert_eq!(alone, facts(&recent, std::slice::from_ref(&leaf)));
         assert_ne!(alone, facts(&recent, &[other]));
         let chain = [leaf.clone(), issuer.clone()];
         assert_ne!(alone, facts(&recent, &chain));
@@ -130,12 +130,12 @@ mod tests {
     fn number_and_size_of_the_kept_chains_are_bounded() {
         let recent = RecentCertificates::default();
         let leaf = der("orders");
-        let in_use = facts(&recent, &[leaf.clone()]);
+        let in_use = facts(&recent, std::slice::from_ref(&leaf));
         for number in 0..3 * MAX_CERTIFICATES {
             // Certificates of the chain are not parsed.
             let issuer = CertificateDer::from(number.to_be_bytes().to_vec());
             facts(&recent, &[leaf.clone(), issuer]);
-            assert_eq!(facts(&recent, &[leaf.clone()]), in_use, "in use, at {number}");
+            assert_eq!(facts(&recent, std::slice::from_ref(&leaf)), in_use, "in use, at {number}");
         }
         let tables = recent.tables();
         assert!(tables.current.len() <= MAX_CERTIFICATES && tables.previous.len() <= MAX_CERTIFICATES);

@@ -52,6 +52,7 @@ const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 pub(super) type CallerIo = TokioIo<WatchedIo<MtlsStream>>;
 
 /// An HTTP connection.
+#[expect(clippy::large_enum_variant, reason = "a box costs an allocation for each HTTP/1.1 connection")]
 pub(super) enum HttpConnection<S: HttpService<Incoming>> {
     Http1(Http1Connection<S>),
     Http2(Pin<Box<http2::Connection<CallerIo, S, StreamExecutor>>>),
@@ -63,6 +64,7 @@ pub(super) struct Http1Connection<S: HttpService<Incoming>> {
     state: Http1State<S>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "both have the state of the socket")]
 enum Http1State<S: HttpService<Incoming>> {
     /// Waits for the first byte of a request, without buffers.
     Parked(CallerIo, S),

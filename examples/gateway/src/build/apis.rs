@@ -2,6 +2,7 @@
 
 mod backends;
 mod documents;
+mod overlaps;
 mod problem;
 
 use std::{
@@ -15,12 +16,13 @@ use tower_mtls::{
     apim::{Document, DocumentScope, ForwardingLayer},
 };
 
-pub(super) use self::documents::DocumentCompiler;
 use self::{
     backends::{Backends, ResolvedBackend, verify},
     documents::refuse_plaintext,
+    overlaps::ApiPaths,
     problem::{ApiProblem, report},
 };
+pub(super) use self::{documents::DocumentCompiler, overlaps::TakenPaths};
 use super::{api_trust::ApiTrust, choice::IdentityResolver, references::DocumentReferences, route};
 use crate::{
     config::{BY_REQUEST, Limits, OnRevoked, Proxy, Scheme, UpstreamUrl},
@@ -41,8 +43,7 @@ pub(crate) struct ApiBuilder {
     pub(super) on_revoked: OnRevoked,
     pub(super) rate_limits: Rates,
     pub(super) proxy: Proxy,
-    /// Hosts and paths of the file's routes.
-    pub(super) taken: Vec<(Option<String>, String)>,
+    pub(super) taken: TakenPaths,
     /// Built APIs by id: the current state and a proposed one, reused while their settings are unchanged.
     pub(super) cache: Mutex<HashMap<Id, Vec<CachedApi>>>,
 }
@@ -78,6 +79,7 @@ impl ApiBuilder {
         let is_global_broken = settings.policy.is_some() && global.is_none();
         self.lock().retain(|id, _| settings.apis.contains_key(id));
         let policy = settings.policy.as_ref().map(|policy| &policy.value);
+        let paths = ApiPaths::new(settings);
         for (id, stored) in &settings.apis {
             let api = &stored.value;
             let result = match self.cached(id, api, policy, settings, &backends) {
@@ -92,7 +94,7 @@ impl ApiBuilder {
                     .inspect(|built| self.remember(id, built)),
             };
             let item = Item::Api(id.clone());
-            let result = match self.refuse_overlap(id, api, settings) {
+            let result = match paths.check(id, api, &self.taken) {
                 Ok(()) => result,
                 Err(overlap) => Err(vec![overlap]),
             };
@@ -147,34 +149,6 @@ impl ApiBuilder {
         let states = cache.entry(id.clone()).or_default();
         states.insert(0, api.clone());
         states.truncate(MAX_STATES);
-    }
-
-    /// Rejects an API that would take requests from a route of the file or from another API.
-    fn refuse_overlap(&self, id: &Id, api: &Api, settings: &Settings) -> Result<(), ApiProblem> {
-        // As the routing table compares paths.
-        let bare = |path: &str| path.strip_suffix('/').unwrap_or(path).to_owned();
-        let own = bare(&api.path);
-        let taken = self.taken.iter().find(|(host, path)| match bare(path).as_str() {
-            "" => host.is_none() && own.is_empty(),
-            path => own.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        });
-        if let Some((host, path)) = taken {
-            let host = host.as_deref().unwrap_or_default();
-            let problem = format!(
-                "the path {} belongs to the route {host}{path} of the configuration file, which cannot be changed here",
-                api.path
-            );
-            return Err((ItemField::Path, None, problem));
-        }
-        let duplicate =
-            settings.apis.iter().find(|(other, stored)| *other != id && bare(&stored.value.path) == own);
-        match duplicate {
-            // The first of two serves.
-            Some((other, _)) if other < id => {
-                Err((ItemField::Path, None, format!("the path {} belongs to the API '{other}'", api.path)))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn route(
@@ -240,7 +214,7 @@ impl ApiBuilder {
             url: api.service_url.clone(),
             identity: None,
             identity_selector: None,
-            metrics: RouteMetrics::new("", &api.path, label, &upstream.authority),
+            metrics: Arc::new(RouteMetrics::new("", &api.path, label, &upstream.authority)),
         };
         let route = Arc::new(Route {
             facts: Arc::new(facts),

@@ -8,13 +8,16 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tower_mtls::{
-    ClientIdentity, ServerTls, Shared, TrustAnchors, UpstreamTrust,
+    ClientIdentity, Rule, ServerTls, Shared, TrustAnchors, UpstreamTrust,
     apim::{DeploymentCertificates, Document},
     identity::Identities,
 };
 
 use super::{api_trust::ApiTrust, rate_limits::LimiterMemo, revocation::CrlCache, served::LoadedSource};
-use crate::{routing::Client, store::CurrentStore};
+use crate::{
+    routing::{Client, RouteMetrics},
+    store::CurrentStore,
+};
 
 /// SHA-256 of all sources of a value. Some sources are secret: a digest is never logged or stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +63,10 @@ pub(crate) struct Cache {
     pub(super) shared_identities: Shared<Identities>,
     pub(super) server_tls: Memo<ServerTls>,
     pub(super) documents: Memo<Document>,
+    /// Rules of thumbprint files.
+    pub(super) thumbprints: Memo<Rule>,
+    /// Metrics of routes.
+    pub(super) metrics: Memo<Arc<RouteMetrics>>,
     pub(super) deployments: Memo<Shared<DeploymentCertificates>>,
     pub(super) clients: Memo<Client>,
     /// Requests in flight by route, over all configurations.
@@ -86,6 +93,8 @@ impl Cache {
         self.api_trusts.finish_load(succeeded);
         self.server_tls.finish_load(succeeded);
         self.documents.finish_load(succeeded);
+        self.thumbprints.finish_load(succeeded);
+        self.metrics.finish_load(succeeded);
         self.deployments.finish_load(succeeded);
         self.clients.finish_load(succeeded);
         self.in_flight.finish_load(succeeded);
@@ -114,6 +123,13 @@ impl<T> Default for Memo<T> {
 }
 
 impl<T: Clone> Memo<T> {
+    /// Returns the value for this digest, if there is one.
+    pub(super) fn get(&mut self, digest: Digest) -> Option<T> {
+        let entry = self.0.get_mut(&digest)?;
+        entry.is_used = true;
+        Some(entry.value.clone())
+    }
+
     /// Returns the value for this digest, built by `build` if there is none.
     ///
     /// # Errors
@@ -123,9 +139,8 @@ impl<T: Clone> Memo<T> {
         digest: Digest,
         build: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        if let Some(entry) = self.0.get_mut(&digest) {
-            entry.is_used = true;
-            return Ok(entry.value.clone());
+        if let Some(value) = self.get(digest) {
+            return Ok(value);
         }
         let value = build()?;
         self.0.insert(digest, Entry { value: value.clone(), is_used: true });

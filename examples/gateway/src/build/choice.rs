@@ -10,13 +10,17 @@ use std::{
 use http::{Extensions, HeaderMap, HeaderName};
 use tower_mtls::{
     ClientIdentity, IdentityLayer, Policy, Rule, Shared, admitted,
-    certificate::{Presented, Timestamp},
+    certificate::Presented,
     identity::{Identities, IdentityReference, ResolveIdentity},
     policy::PolicyBuilder,
 };
 
 use super::{
-    files::Findings, key_pair::LoadedKeyPair, publication::referred, rows, sections::SectionsByName,
+    files::Findings,
+    key_pair::LoadedKeyPair,
+    publication::referred,
+    rows::{self, Rows},
+    sections::SectionsByName,
 };
 use crate::{
     config::{Claim, IdentityBy, IdentitySource, Located, RouteIdentity, quoted},
@@ -120,33 +124,22 @@ fn by_header(name: HeaderName, by: &IdentityBy) -> Choose {
 /// Selects by the admitted certificate. Values are compared as rules of a route; all matching rows must name the same
 /// identity.
 fn by_claim(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Choose> {
-    let rows = policies(claim, by, findings)?;
+    let rows = rows(claim, by, findings)?;
     if !rows::are_apart(claim, by, findings) {
         return None;
     }
     Some(Box::new(move |_, extensions| {
-        let presented = Presented::from(admitted(extensions)?.into_certificate());
-        find(&rows, &presented)
+        rows.find(&Presented::from(admitted(extensions)?.into_certificate())).cloned()
     }))
 }
 
-type Rows = Vec<(Policy, IdentityReference)>;
-
-fn policies(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Rows> {
+fn rows(claim: Claim, by: &IdentityBy, findings: &mut Findings) -> Option<Rows> {
     let rows: Vec<Option<_>> = by
         .identities
         .iter()
         .map(|(value, name)| Some((rule(claim, value, findings)?, IdentityReference::name(name.as_str()))))
         .collect();
-    rows.into_iter().collect()
-}
-
-fn find(rows: &Rows, presented: &Presented) -> Option<IdentityReference> {
-    // The validity period has been checked at admission.
-    let any_time = Timestamp::from_unix(0);
-    let mut matching = rows.iter().filter(|(rule, _)| rule.judge(presented, any_time).is_ok());
-    let (_, identity) = matching.next()?;
-    matching.all(|(_, other)| other == identity).then(|| identity.clone())
+    Some(Rows::new(claim, by, rows.into_iter().collect::<Option<_>>()?))
 }
 
 /// Explains in words which identity is selected for a caller with this certificate.
@@ -155,8 +148,8 @@ pub(crate) fn explain(by: &IdentityBy, presented: &Presented) -> String {
         IdentitySource::Header(name) => return format!("identity: chosen by the header {}", name.value),
         IdentitySource::Claim(claim) => claim.value,
     };
-    let rows = policies(claim, by, &mut Findings::new(Path::new(""), Vec::new()));
-    match rows.and_then(|rows| find(&rows, presented)) {
+    let rows = rows(claim, by, &mut Findings::new(Path::new(""), Vec::new()));
+    match rows.as_ref().and_then(|rows| rows.find(presented)) {
         Some(IdentityReference::Name(name)) => format!("identity: {name}, by {}", claim.as_str()),
         _ => format!("identity: none by {}; a request that passes gets 502", claim.as_str()),
     }

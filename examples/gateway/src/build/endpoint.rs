@@ -12,6 +12,7 @@ use super::{
     files::Findings,
     key_pair, rules,
     sections::SectionsByName,
+    thumbprint_lists::ThumbprintLists,
     trust::Roots,
 };
 use crate::{
@@ -94,7 +95,8 @@ pub(super) fn management(
     let endpoint = endpoint("management", &management.address, files, certificates, cache, findings);
     let token = management.token_file.as_ref().map(|file| token(file, findings));
     let rules = management.client_certificate.as_ref();
-    let policy = rules.map(|rules| rules::policy(rules, roots, store, findings));
+    let mut lists = ThumbprintLists::new(&mut cache.thumbprints);
+    let policy = rules.map(|rules| rules::policy(rules, roots, store, &mut lists, findings));
     let endpoint = endpoint?;
     let access = Access::new(
         match token {

@@ -1,7 +1,7 @@
 //! Reads files that a configuration names, and collects findings.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -60,16 +60,14 @@ impl Findings {
         self.add(at, Severity::Note, problem.into(), remedy.into());
     }
 
-    /// Adds a finding, once for each position.
     fn add<T>(&mut self, at: &Located<T>, severity: Severity, problem: String, remedy: String) {
-        let finding = at.diagnostic(&self.file, severity, problem, remedy);
-        if !self.found.contains(&finding) {
-            self.found.push(finding);
-        }
+        self.found.push(at.diagnostic(&self.file, severity, problem, remedy));
     }
 
-    /// Returns all findings by line, the state of each file before it was read, and the contents that were read.
+    /// Returns all findings by line, each once, the state of each file before it was read, and the contents that were read.
     pub(super) fn finish(mut self) -> (Vec<Diagnostic>, Fingerprints, Contents) {
+        let mut known = HashSet::new();
+        self.found.retain(|finding| known.insert(finding.clone()));
         self.found.sort_by_key(|finding| finding.line);
         (self.found, self.read, self.contents)
     }

@@ -1,7 +1,7 @@
 //! Loading of a configuration file and all files that it names, with all errors.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     convert::Infallible,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -11,7 +11,7 @@ use tower_mtls::MtlsClient;
 
 use super::{
     api_trust::ApiTrust,
-    apis::{ApiBuilder, DocumentCompiler},
+    apis::{ApiBuilder, DocumentCompiler, TakenPaths},
     cache::{Cache, Digest, Memo},
     choice::KnownIdentities,
     deployment::Deployment,
@@ -24,10 +24,11 @@ use super::{
     rate_limits,
     references::route_uses,
     revocation::{self, Crls},
-    route::{self, RouteCounts},
+    route::{self, RouteMemos},
     route_context::RouteContext,
     sections::SectionsByName,
     served::LoadedSource,
+    thumbprint_lists::ThumbprintLists,
     trust::{self, Roots},
     upstream_trusts::UpstreamTrusts,
 };
@@ -122,10 +123,10 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
     let deployment = Deployment::new(&identities, &published, &mut cache.deployments);
     // A document can use any of them.
     let has_document = config.store.is_some() || config.routes.iter().any(|route| route.policy().is_some());
+    let used: HashSet<&str> = config.routes.iter().flat_map(|route| route.identities()).collect();
     for (name, identity) in &config.identities {
-        let is_for_crls = config.trust.values().any(|set| set.revocation.uses_identity(name));
-        let is_used = config.routes.iter().any(|route| route.identities().contains(&name.as_str()));
-        if !has_document && !is_for_crls && !is_used {
+        let is_for_crls = || config.trust.values().any(|set| set.revocation.uses_identity(name));
+        if !has_document && !used.contains(name.as_str()) && !is_for_crls() {
             findings.note(identity, "no route uses this identity", "");
         }
     }
@@ -147,16 +148,21 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         rate_limits: &rate_limits,
     };
     let mut trusts = UpstreamTrusts::new(&mut cache.upstream_trusts, &mut cache.shared_trusts);
-    let mut counts = RouteCounts { in_flight: &mut cache.in_flight, rate_limits: &mut cache.rate_limits };
-    let documents = &mut cache.documents;
+    let mut memos = RouteMemos {
+        in_flight: &mut cache.in_flight,
+        rate_limits: &mut cache.rate_limits,
+        documents: &mut cache.documents,
+        thumbprints: ThumbprintLists::new(&mut cache.thumbprints),
+        metrics: &mut cache.metrics,
+    };
     let routes: Vec<_> = config
         .routes
         .iter()
-        .map(|route| route::route(&context, route, &mut trusts, &mut counts, documents, findings))
+        .map(|route| route::route(&context, route, &mut trusts, &mut memos, findings))
         .collect();
     let api_builder = api_builder(&context, &mut cache.api_trusts, findings);
     let shared_trusts = trusts.into_all();
-    let trusts = shared_trusts.iter().map(|(_, trust)| trust.clone()).collect();
+    let trusts = shared_trusts.iter().map(|(digest, (_, trust))| (*digest, trust.clone())).collect();
     let (listener, handshake_rule) = listener?;
     let management = match management {
         Some(management) => Some(management?),
@@ -189,7 +195,10 @@ fn build(config: &Config, cache: &mut Cache, findings: &mut Findings) -> Option<
         deployed,
         revocations,
     };
-    let publication = Publication { shared: cache.shared_identities.clone(), trusts: shared_trusts };
+    let publication = Publication {
+        shared: cache.shared_identities.clone(),
+        trusts: shared_trusts.into_values().collect(),
+    };
     Some(Loaded {
         file: config.file.clone(),
         workers: config.workers,
@@ -246,7 +255,9 @@ fn api_builder(
         on_revoked: config.apis.on_revoked,
         rate_limits: context.rate_limits.clone(),
         proxy: config.proxy.clone(),
-        taken: config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
+        taken: TakenPaths::new(
+            config.routes.iter().map(|route| (host(route), route.path.value.clone())).collect(),
+        ),
         cache: Mutex::default(),
     })
 }

@@ -24,6 +24,7 @@ mod rows;
 mod rules;
 mod sections;
 mod served;
+mod thumbprint_lists;
 mod trust;
 mod unreadable;
 mod upstream_trusts;

@@ -19,6 +19,7 @@ use super::{
     rate_limits::{self, LimiterMemo},
     route_context::RouteContext,
     rules,
+    thumbprint_lists::ThumbprintLists,
     upstream_trusts::UpstreamTrusts,
 };
 use crate::{
@@ -30,10 +31,13 @@ use crate::{
     routing::{Client, IdentitySelector, Route, RouteFacts, RouteLayers, RouteMetrics, RoutePolicy},
 };
 
-/// Counts of routes that continue over reloads.
-pub(super) struct RouteCounts<'a> {
+/// Parts of routes that continue over reloads.
+pub(super) struct RouteMemos<'a> {
     pub(super) in_flight: &'a mut Memo<Arc<AtomicUsize>>,
     pub(super) rate_limits: &'a mut LimiterMemo,
+    pub(super) documents: &'a mut Memo<Document>,
+    pub(super) thumbprints: ThumbprintLists<'a>,
+    pub(super) metrics: &'a mut Memo<Arc<RouteMetrics>>,
 }
 
 /// Builds a route; None if a part of it is invalid, which has been reported.
@@ -41,19 +45,18 @@ pub(super) fn route(
     context: &RouteContext<'_>,
     route: &Located<RouteConfig>,
     trusts: &mut UpstreamTrusts<'_>,
-    counts: &mut RouteCounts<'_>,
-    documents: &mut Memo<Document>,
+    memos: &mut RouteMemos<'_>,
     findings: &mut Findings,
 ) -> Option<Route> {
     let config = context.config;
-    let policy = policy(context, route, documents, findings);
+    let policy = policy(context, route, memos, findings);
     let document = policy.as_ref().and_then(RoutePolicy::document);
     if let Some(document) = document {
         rate_limits::check(route, document, findings);
     }
     let identity_layer = identity_layer(context, route, document, trusts, findings);
-    let bounds = bounds(route, config.limits.request, counts.in_flight);
-    let rate_limits = rate_limits::of_route(route, context.rate_limits, counts.rate_limits);
+    let bounds = bounds(route, config.limits.request, memos.in_flight);
+    let rate_limits = rate_limits::of_route(route, context.rate_limits, memos.rate_limits);
     let proxy = forwarding(config, route, findings)?;
     let identity = identity_layer?;
     let policy = policy?;
@@ -82,7 +85,7 @@ pub(super) fn route(
                 .filter(|identity| identity_selector(identity).is_none())
                 .map(RouteIdentity::label),
             identity_selector: route.identity.as_ref().and_then(identity_selector),
-            metrics: metrics(route, policy.document()),
+            metrics: metrics(route, policy.document(), memos.metrics),
         }),
         allow_empty_segments: route.allow_empty_segments,
         is_enforced: rules.is_some()
@@ -99,15 +102,19 @@ pub(super) fn route(
 fn policy(
     context: &RouteContext<'_>,
     route: &RouteConfig,
-    documents: &mut Memo<Document>,
+    memos: &mut RouteMemos<'_>,
     findings: &mut Findings,
 ) -> Option<RoutePolicy> {
     let Some(rules) = &route.client_certificate else { return Some(RoutePolicy::None) };
     match &rules.policy {
         Some(file) => {
-            document::document(context, route, rules, file, documents, findings).map(RoutePolicy::Document)
+            let document = document::document(context, route, rules, file, memos.documents, findings);
+            document.map(RoutePolicy::Document)
         }
-        None => rules::policy(rules, context.roots, context.store, findings).map(RoutePolicy::Rules),
+        None => {
+            let lists = &mut memos.thumbprints;
+            rules::policy(rules, context.roots, context.store, lists, findings).map(RoutePolicy::Rules)
+        }
     }
 }
 
@@ -147,13 +154,22 @@ pub(super) fn origin(upstream: &UpstreamUrl) -> String {
     format!("{}://{}", upstream.scheme.as_str(), upstream.authority)
 }
 
-fn metrics(route: &RouteConfig, document: Option<&Document>) -> RouteMetrics {
-    let text = |text: &Option<Located<String>>| text.as_ref().map_or("", |text| text.as_str()).to_owned();
+/// The metrics of a route. They are registered once: that costs more than building its layers.
+fn metrics(
+    route: &RouteConfig,
+    document: Option<&Document>,
+    memo: &mut Memo<Arc<RouteMetrics>>,
+) -> Arc<RouteMetrics> {
+    let host = route.host.as_ref().map_or("", |host| host.as_str());
     let identity = match document {
         Some(document) if document.summary().chooses_identity => BY_REQUEST.to_owned(),
         _ => route.identity.as_ref().map(RouteIdentity::label).unwrap_or_default(),
     };
-    RouteMetrics::new(&text(&route.host), &route.path, &identity, &route.upstream.authority.to_string())
+    let (path, upstream) = (route.path.as_str(), route.upstream.authority.to_string());
+    let digest = Digest::of("metrics", [host, path, &identity, &upstream].map(str::as_bytes));
+    let build = || Ok::<_, Infallible>(Arc::new(RouteMetrics::new(host, path, &identity, &upstream)));
+    let Ok(metrics) = memo.get_or_build(digest, build);
+    metrics
 }
 
 fn identity_selector(identity: &RouteIdentity) -> Option<IdentitySelector> {

@@ -2,14 +2,11 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use tower_mtls::{
-    Policy, Rule,
-    certificate::{Thumbprint, ThumbprintListError},
-};
+use tower_mtls::{Policy, Rule, certificate::Thumbprint};
 
-use super::{files::Findings, sections::SectionsByName, trust::Roots};
+use super::{files::Findings, sections::SectionsByName, thumbprint_lists::ThumbprintLists, trust::Roots};
 use crate::{
-    config::{CertificateRules, FilePath, InStore, Located, Mode, RuleSet, quoted},
+    config::{CertificateRules, InStore, Located, Mode, RuleSet, quoted},
     store::{CurrentStore, StoreMembers},
 };
 
@@ -18,9 +15,10 @@ pub(super) fn policy(
     rules: &Located<CertificateRules>,
     roots: &SectionsByName<Roots>,
     store: &Arc<CurrentStore>,
+    lists: &mut ThumbprintLists<'_>,
     findings: &mut Findings,
 ) -> Option<Policy> {
-    let sources = Sources { roots, store };
+    let mut sources = Sources { roots, store, lists };
     let all_of = sources.rules(&rules.all_of, None, findings);
     let trust = rules.all_of.trust.as_ref();
     let groups: Vec<_> = rules
@@ -62,19 +60,20 @@ fn group(mut rules: Vec<Rule>) -> Rule {
     }
 }
 
-/// CAs and store that rules refer to.
-struct Sources<'a> {
+/// CAs, store and lists that rules refer to.
+struct Sources<'a, 'c> {
     roots: &'a SectionsByName<Roots>,
     store: &'a Arc<CurrentStore>,
+    lists: &'a mut ThumbprintLists<'c>,
 }
 
-impl Sources<'_> {
+impl Sources<'_, '_> {
     /// Builds the rules of a set, cheap ones first: a stranger is rejected before a signature is verified.
     ///
     /// `outer` is the set of CAs beside an `any_of`, whose roots callers do not send: they are candidates for
     /// `issuer_thumbprint`.
     fn rules(
-        &self,
+        &mut self,
         set: &RuleSet,
         outer: Option<&Located<String>>,
         findings: &mut Findings,
@@ -84,18 +83,23 @@ impl Sources<'_> {
         let dns_names = parsed(&set.dns_name, findings, "write orders.contoso.com or *.contoso.com");
         let thumbprints = parsed::<Thumbprint>(&set.thumbprint, findings, THUMBPRINT);
         let listed = match &set.thumbprint_file {
-            Some(file) => thumbprint_file(file, findings)?,
-            None => Vec::new(),
+            Some(file) => {
+                Some(self.lists.rule(file, thumbprints.as_deref().unwrap_or_default(), findings)?)
+            }
+            None => None,
         };
+        let thumbprints = thumbprints?;
         // A broken set of CAs has been reported with its section.
         let anchors = |name: &Located<String>| Some(self.roots.get(name.as_str())?.as_ref()?.anchors.clone());
         let trust = match &set.trust {
             Some(name) => Some(anchors(name)?),
             None => None,
         };
-        let thumbprints: Vec<_> = thumbprints?.into_iter().chain(listed).collect();
         let mut rules = Vec::new();
-        add(&mut rules, thumbprints, Rule::thumbprint);
+        match listed {
+            Some(listed) => rules.push(listed),
+            None => add(&mut rules, thumbprints, Rule::thumbprint),
+        }
         add(&mut rules, values(&set.spki_pin), Rule::spki_sha256);
         add(&mut rules, issuers?, Rule::issuer);
         add(&mut rules, subjects?, Rule::subject);
@@ -144,7 +148,7 @@ pub(super) fn warn_of_shadow(rules: &Located<CertificateRules>, findings: &mut F
 }
 
 const NAME: &str = "write a distinguished name such as CN=orders, O=Contoso";
-const THUMBPRINT: &str = "write the 40 hex digits of SHA-1 or the 64 of SHA-256";
+pub(super) const THUMBPRINT: &str = "write the 40 hex digits of SHA-1 or the 64 of SHA-256";
 
 /// Parses all texts, and reports each that is invalid.
 fn parsed<T>(texts: &[Located<String>], findings: &mut Findings, remedy: &str) -> Option<Vec<T>>
@@ -160,28 +164,6 @@ where
         }
     }
     (values.len() == texts.len()).then_some(values)
-}
-
-/// Reads a file with one thumbprint per line; at least one.
-fn thumbprint_file(file: &Located<FilePath>, findings: &mut Findings) -> Option<Vec<Thumbprint>> {
-    let contents = findings.read(file)?;
-    let name = quoted(&file.written);
-    let Ok(text) = std::str::from_utf8(&contents) else {
-        findings.error(file, format!("{name} is not UTF-8"), "write one thumbprint per line");
-        return None;
-    };
-    let (problem, remedy) = match Thumbprint::read_list(text) {
-        Ok(thumbprints) => return Some(thumbprints),
-        Err(ThumbprintListError::Line { line, problem, .. }) => {
-            (format!("{name}, line {line}: {problem}"), THUMBPRINT)
-        }
-        Err(ThumbprintListError::Empty) => {
-            (format!("{name} contains no thumbprint, so no caller would pass"), "write one per line")
-        }
-        Err(error) => (format!("{name}: {error}"), "write fewer thumbprints"),
-    };
-    findings.error(file, problem, remedy);
-    None
 }
 
 #[cfg(test)]

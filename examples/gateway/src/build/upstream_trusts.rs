@@ -1,6 +1,11 @@
 //! Trust in the upstreams of routes.
 
-use std::{collections::HashMap, convert::Infallible, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    convert::Infallible,
+    path::PathBuf,
+    rc::Rc,
+};
 
 use tower_mtls::{Shared, UpstreamTrust, certificate::SpiffeId, outbound::UpstreamPin};
 
@@ -14,8 +19,10 @@ use crate::config::{Config, FilePath, Located, RouteConfig, Verify};
 
 /// Upstream trusts by their settings: routes with the same settings share connections.
 pub(super) struct UpstreamTrusts<'c> {
-    /// Those of this load, so that each file is read once.
-    built: HashMap<TrustSettings, Option<SharedTrust>>,
+    /// Those of this load.
+    built: HashMap<TrustSettings, Option<(Digest, SharedTrust)>>,
+    /// Valid CA files by their names and lines, so that the general ones are read once.
+    roots: HashMap<Vec<(PathBuf, usize)>, PemTexts>,
     memo: &'c mut Memo<UpstreamTrust>,
     /// By their settings, whatever the files contain.
     shared: &'c mut Memo<Shared<UpstreamTrust>>,
@@ -23,6 +30,9 @@ pub(super) struct UpstreamTrusts<'c> {
 
 /// The value that requests look up, and its content after this load.
 type SharedTrust = (Shared<UpstreamTrust>, UpstreamTrust);
+
+/// Contents of CA files.
+type PemTexts = Rc<Vec<Vec<u8>>>;
 
 type TrustSettings =
     (Vec<PathBuf>, Verify, Option<String>, Option<SpiffeId>, Vec<UpstreamPin>, Option<RouteKey>);
@@ -35,12 +45,12 @@ impl<'c> UpstreamTrusts<'c> {
         memo: &'c mut Memo<UpstreamTrust>,
         shared: &'c mut Memo<Shared<UpstreamTrust>>,
     ) -> Self {
-        Self { built: HashMap::new(), memo, shared }
+        Self { built: HashMap::new(), roots: HashMap::new(), memo, shared }
     }
 
-    /// Returns all trusts of this load.
-    pub(super) fn into_all(self) -> Vec<SharedTrust> {
-        self.built.into_values().flatten().collect()
+    /// Returns all trusts of this load by the digests of their settings.
+    pub(super) fn into_all(self) -> BTreeMap<[u8; 32], SharedTrust> {
+        self.built.into_values().flatten().map(|(digest, trust)| (digest.to_bytes(), trust)).collect()
     }
 
     /// Returns the trust of a route; None if it is invalid, which has been reported.
@@ -65,21 +75,33 @@ impl<'c> UpstreamTrusts<'c> {
         let files_named = files.iter().map(|file| file.resolved.clone()).collect();
         let settings = (files_named, verify, server_name, spiffe_id, pins, route_key);
         if let Some(built) = self.built.get(&settings) {
-            return built.as_ref().map(|(shared, _)| shared.clone());
+            return built.as_ref().map(|(_, (shared, _))| shared.clone());
         }
         let built = self.build(&settings, files, route, findings);
-        let built = built.map(|trust| (self.shared(&settings, &trust), trust));
-        let shared = built.as_ref().map(|(shared, _)| shared.clone());
+        let built = built.map(|trust| {
+            let digest = Digest::of("shared trust", [format!("{settings:?}").as_bytes()]);
+            (digest, (self.shared(digest, &trust), trust))
+        });
+        let shared = built.as_ref().map(|(_, (shared, _))| shared.clone());
         self.built.insert(settings, built);
         shared
     }
 
     /// Returns the shared value for these settings. Its content is replaced when this load is published.
-    fn shared(&mut self, settings: &TrustSettings, trust: &UpstreamTrust) -> Shared<UpstreamTrust> {
-        let digest = Digest::of("shared trust", [format!("{settings:?}").as_bytes()]);
+    fn shared(&mut self, digest: Digest, trust: &UpstreamTrust) -> Shared<UpstreamTrust> {
         let built: Result<_, Infallible> =
             self.shared.get_or_build(digest, || Ok(Shared::new(trust.clone())));
         built.unwrap_or_else(|never| match never {})
+    }
+
+    fn roots(&mut self, files: &[Located<FilePath>], findings: &mut Findings) -> Option<Rc<Vec<Vec<u8>>>> {
+        let key: Vec<_> = files.iter().map(|file| (file.resolved.clone(), file.line)).collect();
+        if let Some(read) = self.roots.get(&key) {
+            return Some(read.clone());
+        }
+        let read = Rc::new(trust::upstreams(files, findings)?);
+        self.roots.insert(key, read.clone());
+        Some(read)
     }
 
     fn build(
@@ -89,7 +111,7 @@ impl<'c> UpstreamTrusts<'c> {
         route: &RouteConfig,
         findings: &mut Findings,
     ) -> Option<UpstreamTrust> {
-        let read = trust::upstreams(files, findings)?;
+        let read = self.roots(files, findings)?;
         let pinned = pins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let id = spiffe_id.as_ref().map_or_else(String::new, ToString::to_string);
         let requirements =

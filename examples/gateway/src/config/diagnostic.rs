@@ -7,7 +7,7 @@ use std::path::PathBuf;
 const MAX_QUOTED: usize = 80;
 
 /// Severity of a [`Diagnostic`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Severity {
     /// The file cannot be served.
     Error,
@@ -22,7 +22,7 @@ pub(crate) enum Severity {
 /// Displayed on one line:
 /// `gateway.toml:12: routes[1].upstream: "htps://x" has an unknown scheme; write http:// or https://`.
 /// Warnings and notes have their severity behind the line number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Diagnostic {
     pub(crate) severity: Severity,
     pub(crate) file: PathBuf,

@@ -134,8 +134,8 @@ impl<'r, 't> Section<'r, 't> {
     /// Takes the value of this key, of any type.
     pub(crate) fn take(&mut self, name: &str) -> Option<Entry<'t>> {
         debug_assert!(self.known.contains(&name), "{name} is not in the list of known keys");
-        let key = self.key_of(name);
-        self.entries.remove(name).map(|value| self.entry(key, value))
+        let value = self.entries.remove(name)?;
+        Some(self.entry(self.key_of(name), value))
     }
 
     /// Takes all remaining entries, of a table whose keys are names.

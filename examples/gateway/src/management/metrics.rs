@@ -5,6 +5,7 @@ use std::{fmt::Write, time::Duration};
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use tokio::task::spawn_blocking;
 use tower_mtls::certificate::{Clock, SystemClock};
 
 use super::crl_metrics;
@@ -35,7 +36,9 @@ pub(crate) async fn upkeep(recorder: &PrometheusHandle) {
     let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         interval.tick().await;
-        recorder.run_upkeep();
+        let recorder = recorder.clone();
+        // Aggregates the measurements of each route. A panic is printed by its hook.
+        let _ = spawn_blocking(move || recorder.run_upkeep()).await;
     }
 }
 

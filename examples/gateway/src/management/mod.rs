@@ -22,6 +22,7 @@ use axum::{
     routing::get,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::spawn_blocking;
 
 use self::rest::{ManagementApi, StoreHandles};
 pub(crate) use self::{
@@ -45,8 +46,14 @@ pub(crate) fn router(
     let readiness = status.clone();
     let api = ManagementApi::new(store, published.clone(), routing.clone()).router(access.hosts().clone());
     let scrape = move || {
-        let text = metrics::render(&recorder, &status, &routing.load(), &published);
-        async move { ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text) }
+        let (recorder, status) = (recorder.clone(), status.clone());
+        let (routing, published) = (routing.load_full(), published.clone());
+        async move {
+            // The text has several lines for each route.
+            let rendering = spawn_blocking(move || metrics::render(&recorder, &status, &routing, &published));
+            let text = rendering.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+            Ok::<_, StatusCode>(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text))
+        }
     };
     let portal = portal::router(access.hosts());
     let guarded = access.guard(Router::new().route("/metrics", get(scrape)).merge(api));

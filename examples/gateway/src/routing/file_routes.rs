@@ -16,7 +16,8 @@ pub(crate) struct FileRoutes {
     pub(crate) routes: Vec<Arc<Route>>,
     pub(crate) client: Client,
     pub(crate) identities: BTreeMap<String, ClientIdentity>,
-    pub(crate) trusts: Vec<UpstreamTrust>,
+    /// By the digests of their settings.
+    pub(crate) trusts: BTreeMap<[u8; 32], UpstreamTrust>,
     pub(crate) expiries: Vec<Expiry>,
     /// References of the routes to certificates of the store.
     pub(crate) uses: Vec<CertificateUse>,

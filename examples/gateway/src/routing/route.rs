@@ -35,5 +35,5 @@ pub(crate) struct RouteFacts {
     pub(crate) identity: Option<String>,
     /// The selector, if the identity is selected per request.
     pub(crate) identity_selector: Option<IdentitySelector>,
-    pub(crate) metrics: RouteMetrics,
+    pub(crate) metrics: Arc<RouteMetrics>,
 }

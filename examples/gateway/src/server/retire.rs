@@ -17,8 +17,9 @@ pub(super) fn retire(
         old.client.retire_all();
         return;
     }
-    for identity in old.identities.values() {
-        if !new.identities.values().any(|kept| kept.ptr_eq(identity)) {
+    // The name is part of an identity.
+    for (name, identity) in &old.identities {
+        if new.identities.get(name).is_none_or(|kept| !kept.ptr_eq(identity)) {
             old.client.retire_identity(identity);
         }
     }
@@ -26,8 +27,8 @@ pub(super) fn retire(
     if !Arc::ptr_eq(trust, kept) {
         trust.built().iter().for_each(|trust| old.client.retire_trust(trust));
     }
-    for trust in &old.trusts {
-        if !new.trusts.iter().any(|kept| kept.ptr_eq(trust)) {
+    for (settings, trust) in &old.trusts {
+        if new.trusts.get(settings).is_none_or(|kept| !kept.ptr_eq(trust)) {
             old.client.retire_trust(trust);
         }
     }

@@ -1,10 +1,13 @@
 //! The running gateway: start, live replacement of the configuration, and drain.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future, net::SocketAddr, panic, sync::Arc, time::Duration};
 
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{task::JoinSet, time};
+use tokio::{
+    task::{JoinError, JoinSet, spawn_blocking},
+    time,
+};
 
 use super::{
     current_routes::CurrentRoutes,
@@ -128,8 +131,16 @@ impl Server {
             Some(store) => Some(store.pause().await),
             None => None,
         };
-        let current = self.routes.snapshot().load_full();
-        check_store_contents(&current, &published, &file_routes, &api_builder, store.as_ref(), &file)?;
+        let check = {
+            let (routes, file_routes, api_builder) =
+                (self.routes.clone(), file_routes.clone(), api_builder.clone());
+            let (published, file) = (published.clone(), file.clone());
+            move || {
+                let current = routes.snapshot().load_full();
+                check_store_contents(&current, &published, &file_routes, &api_builder, store.as_ref(), &file)
+            }
+        };
+        blocking(check).await?;
         let new_listener = if endpoint.address.value == self.listener.requested_address() {
             None
         } else {
@@ -144,7 +155,14 @@ impl Server {
             management => (management, None),
         };
 
-        let (old, old_builder) = self.routes.replace(file_routes, api_builder.clone(), &publication);
+        let routes = self.routes.clone();
+        blocking(move || {
+            let (old, old_builder) = routes.replace(file_routes, api_builder.clone(), &publication);
+            let new = routes.snapshot().load_full();
+            unguarded::warn(&old, &new);
+            retire((&old.file, &old_builder), (&new.file, &api_builder));
+        })
+        .await;
         match new_listener {
             Some(listener) => {
                 let old = std::mem::replace(&mut self.listener, listener);
@@ -164,9 +182,6 @@ impl Server {
                 }
             }
         }
-        let new = self.routes.snapshot().load_full();
-        unguarded::warn(&old, &new);
-        retire((&old.file, &old_builder), (&new.file, &api_builder));
         self.status.list_missing(crls.is_list_missing);
         self.crl_fetcher.follow(crls.sources);
         if workers != self.workers {
@@ -210,6 +225,16 @@ impl Server {
     fn drain_in_background(&mut self, listener: Listener) {
         while self.closing.try_join_next().is_some() {}
         self.closing.spawn(listener.drain());
+    }
+}
+
+/// Runs work that takes time in proportion to the configuration, not on a thread that serves requests.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
+        Ok(result) => result,
+        Err(Ok(panic)) => panic::resume_unwind(panic),
+        // The runtime ends.
+        Err(Err(_)) => future::pending().await,
     }
 }
 

@@ -9,7 +9,10 @@ use tower_mtls::{
 };
 
 use super::*;
-use crate::{build::cache::Digest, config};
+use crate::{
+    build::cache::{Digest, Memo},
+    config,
+};
 
 /// A CA, a certificate that it signed, and one with the same names that it did not sign.
 struct Pki {
@@ -62,7 +65,8 @@ impl Pki {
         let roots = SectionsByName::from([("ca".to_owned(), Some(roots))]);
         let mut findings = Findings::new(Path::new("gateway.toml"), Vec::new());
         let rules = config.routes[0].client_certificate.as_ref().unwrap();
-        policy(rules, &roots, &Arc::default(), &mut findings).unwrap()
+        let mut memo = Memo::default();
+        policy(rules, &roots, &Arc::default(), &mut ThumbprintLists::new(&mut memo), &mut findings).unwrap()
     }
 }
 
