@@ -29,10 +29,13 @@ struct Tables {
 }
 
 /// Maximum number of certificates of a table.
-const MAX_CERTIFICATES: usize = 512;
+const MAX_CERTIFICATES: usize = 256;
 
-/// Maximum size of a chain that is kept, in bytes.
-const MAX_CHAIN_SIZE: usize = 8 * 1024;
+/// Maximum size of a chain that is kept, in bytes. The facts of a certificate can take 25 times its size.
+const MAX_CHAIN_SIZE: usize = 4 * 1024;
+
+/// Maximum number of names of a certificate that is kept.
+const MAX_NAMES: usize = 64;
 
 impl RecentCertificates {
     /// Returns what a caller presented, whose handshake has completed.
@@ -42,12 +45,16 @@ impl RecentCertificates {
             return read();
         }
         let hash = self.hasher.hash_one(chain);
-        if let Some(certificate) = self.tables().get(hash).filter(|known| is_of(known, chain)) {
+        // Displaced tables are dropped without the lock.
+        let (known, _displaced) = self.tables().get(hash);
+        if let Some(certificate) = known.filter(|known| is_of(known, chain)) {
             return Presented::Certificate(certificate);
         }
         let presented = read();
-        if let Presented::Certificate(certificate) = &presented {
-            self.tables().put(hash, certificate.clone());
+        if let Presented::Certificate(certificate) = &presented
+            && certificate.subject_alternative_names().len() <= MAX_NAMES
+        {
+            let _displaced = self.tables().put(hash, certificate.clone());
         }
         presented
     }
@@ -64,20 +71,25 @@ fn is_of(certificate: &Certificate, chain: &[CertificateDer<'_>]) -> bool {
 }
 
 impl Tables {
-    fn get(&mut self, hash: u64) -> Option<Certificate> {
+    /// Returns the certificate, and the table that was displaced.
+    fn get(&mut self, hash: u64) -> (Option<Certificate>, HashMap<u64, Certificate>) {
         if let Some(certificate) = self.current.get(&hash) {
-            return Some(certificate.clone());
+            return (Some(certificate.clone()), HashMap::new());
         }
-        let certificate = self.previous.remove(&hash)?;
-        self.put(hash, certificate.clone());
-        Some(certificate)
+        let Some(certificate) = self.previous.remove(&hash) else { return Default::default() };
+        let displaced = self.put(hash, certificate.clone());
+        (Some(certificate), displaced)
     }
 
-    fn put(&mut self, hash: u64, certificate: Certificate) {
+    /// Returns the table that was displaced.
+    #[must_use]
+    fn put(&mut self, hash: u64, certificate: Certificate) -> HashMap<u64, Certificate> {
+        let mut displaced = HashMap::new();
         if self.current.len() >= MAX_CERTIFICATES {
-            self.previous = std::mem::take(&mut self.current);
+            displaced = std::mem::replace(&mut self.previous, std::mem::take(&mut self.current));
         }
         self.current.insert(hash, certificate);
+        displaced
     }
 }
 
@@ -122,7 +134,7 @@ mod tests {
         let recent = RecentCertificates::default();
         let (leaf, other) = (der("orders"), der("billing"));
         let Presented::Certificate(certificate) = Presented::from_der_chain([&leaf[..]]) else { panic!() };
-        recent.tables().put(recent.hasher.hash_one(&[other.clone()][..]), certificate);
+        let _ = recent.tables().put(recent.hasher.hash_one(&[other.clone()][..]), certificate);
         facts(&recent, &[other]);
     }
 
@@ -142,6 +154,17 @@ mod tests {
         drop(tables);
         let large = [leaf, CertificateDer::from(vec![0; MAX_CHAIN_SIZE])];
         assert!(matches!(recent.presented(&large), Presented::Certificate(_)));
+        let mut many_names = Leaf::client("many");
+        for number in 0..=MAX_NAMES {
+            many_names = many_names.dns(&format!("n{number}"));
+        }
+        let many_names = [CertificateDer::from(many_names.self_signed().der)];
+        let [Presented::Certificate(first), Presented::Certificate(second)] =
+            [(); 2].map(|()| recent.presented(&many_names))
+        else {
+            panic!("unreadable");
+        };
+        assert_ne!(first.der().as_ptr(), second.der().as_ptr(), "too many names");
         let tables = recent.tables();
         let mut kept = tables.current.values().chain(tables.previous.values());
         assert!(!kept.any(|certificate| is_of(certificate, &large)), "too large");

@@ -66,10 +66,10 @@ impl MtlsStream {
         self.tls.get_mut().0.end_handshake();
     }
 
-    /// Waits until a byte, the end of file or an error can be read. Reads no byte.
+    /// Waits until a byte or the end of file can be read. Reads no byte.
     #[cfg(feature = "serve")]
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.tls).poll_fill_buf(cx).map(drop)
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_fill_buf(cx).map_ok(drop)
     }
 
     /// Wraps a service so that its layers see the certificate that this connection's caller presented.

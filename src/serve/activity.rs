@@ -73,7 +73,7 @@ pub(super) struct Activity {
     has_partial_head: AtomicBool,
     /// True if a part of a request has arrived over HTTP/1.1, and after an invalid one.
     has_partial_request: AtomicBool,
-    /// True if bytes have arrived over HTTP/1.1 since the connection was last due to be parked.
+    /// True if an HTTP/1.1 request without a body has begun since the connection was last due to be parked.
     parks_when_idle: AtomicBool,
     pub(super) input: InputState,
     responses: Mutex<Vec<Weak<dyn Expire>>>,
@@ -174,9 +174,10 @@ impl Activity {
         u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX - 1)
     }
 
-    /// Parks the connection once it is idle.
-    pub(super) fn park_when_idle(&self) {
-        self.parks_when_idle.store(true, Ordering::Relaxed);
+    /// Sets whether the connection is parked once it is idle: not after a request with a body, which the service can still
+    /// read.
+    pub(super) fn park_when_idle(&self, parks: bool) {
+        self.parks_when_idle.store(parks, Ordering::Relaxed);
     }
 
     /// Records that bytes arrived. Between requests they begin a head.

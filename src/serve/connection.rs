@@ -79,6 +79,7 @@ pub(super) async fn serve<S, B>(
         let in_flight = request_activity.begin(is_http2 && rejected.is_none(), is_grpc);
         let limits = request_activity.stream_limits();
         let (mut request, early) = EarlyResponse::watch(request, is_http2, &request_activity, limits);
+        request_activity.park_when_idle(!is_http2 && early.is_none());
         let (service, activity) = (service.clone(), request_activity.clone());
         let caller = caller.clone();
         async move {

@@ -136,8 +136,11 @@ where
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         if let Http1State::Parked(io, _) = &mut self.state {
-            ready!(io.inner_mut().poll_readable(cx));
-            self.open();
+            match ready!(io.inner_mut().poll_readable(cx)) {
+                Ok(()) => self.open(),
+                // The socket is closed.
+                Err(_) => self.state = Http1State::Ended,
+            }
         }
         match &mut self.state {
             Http1State::Open(connection) => Pin::new(connection).poll(cx),

@@ -103,8 +103,8 @@ impl<T> WatchedIo<T> {
 }
 
 impl WatchedIo<MtlsStream> {
-    /// Waits until a byte, the end of file or an error can be read.
-    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Waits until a byte or the end of file can be read.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.poll_readable(cx)
     }
 }
@@ -135,7 +135,6 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
         ready!(Pin::new(io).poll_read(cx, buf))?;
         if is_between_requests && buf.filled().len() > before {
             activity.received();
-            activity.park_when_idle();
         }
         match validator {
             Some(validator) if !activity.is_tunnel() => {

@@ -236,14 +236,15 @@ async fn quiet_grpc_exchanges_are_not_limited() {
 async fn idle_connection_is_parked_once_after_its_requests() {
     let activity = new_activity();
     let start = Instant::now();
-    activity.park_when_idle();
+    activity.park_when_idle(true);
     let request = activity.begin(false, false).unwrap();
     let ending = async {
         tokio::time::sleep(Duration::from_millis(1_800)).await;
         drop(request);
     };
     assert_eq!(tokio::join!(activity.timed_out(timeouts()), ending).0, Expiry::Park);
-    assert_eq!(start.elapsed(), Duration::from_millis(2_250));
+    let parked = start.elapsed().as_millis();
+    assert!((2_050..3_050).contains(&parked), "{parked}");
     assert!(activity.is_between_requests());
     assert_eq!(activity.timed_out(timeouts()).await, close(TimeoutKind::Idle));
 }

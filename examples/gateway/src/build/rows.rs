@@ -107,9 +107,14 @@ fn keys(claim: Claim, certificate: &Certificate) -> Option<Vec<String>> {
     })
 }
 
-/// The common names, which are the same in both orders of a name.
+/// Attribute type of a common name.
+const COMMON_NAME: &str = "2.5.4.3";
+
+/// The common names in any string type, which are the same in both orders of a name.
 fn subject_key(subject: &DistinguishedName) -> Option<String> {
-    let mut names: Vec<_> = subject.common_names().map(ascii_folded).collect::<Option<_>>()?;
+    let common_names = subject.attributes().filter(|attribute| attribute.oid() == COMMON_NAME);
+    let mut names: Vec<_> =
+        common_names.map(|attribute| attribute.text().and_then(ascii_folded)).collect::<Option<_>>()?;
     names.sort_unstable();
     Some(names.join("\n"))
 }
@@ -210,7 +215,7 @@ fn matches_wildcard(wildcard: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+    use rcgen::{CertificateParams, DnType, DnValue, KeyPair, SanType};
     use tower_mtls::Rule;
 
     use super::*;
@@ -255,11 +260,20 @@ mod tests {
     }
 
     fn presented(common_names: &[&str], names: Vec<SanType>) -> Presented {
+        presented_as(|name| DnValue::Utf8String(name.to_owned()), common_names, names)
+    }
+
+    /// With common names of the string type that `value` encodes.
+    fn presented_as(
+        value: impl Fn(&str) -> DnValue,
+        common_names: &[&str],
+        names: Vec<SanType>,
+    ) -> Presented {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, "B");
         for name in common_names {
-            params.distinguished_name.push(DnType::CommonName, *name);
+            params.distinguished_name.push(DnType::CommonName, value(name));
         }
         params.subject_alt_names = names;
         let issued = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
@@ -270,6 +284,7 @@ mod tests {
     fn indexed_rows_match_as_their_rules_do() {
         let dns = |name: &str| vec![SanType::DnsName(name.try_into().unwrap())];
         let uri = |uri: &str| vec![SanType::URI(uri.try_into().unwrap())];
+        let bmp = |name: &str| DnValue::BmpString(name.try_into().unwrap());
         let any = || presented(&["a"], Vec::new());
         let Presented::Certificate(certificate) = any() else { panic!("unreadable") };
         let (sha1, sha256) =
@@ -291,6 +306,12 @@ mod tests {
             ("other common name", &common_name, presented(&["d"], Vec::new()), None),
             ("no common name", &common_name, presented(&[], Vec::new()), None),
             ("subject", &subject, presented(&["X"], Vec::new()), Some("CN=x, O=B")),
+            (
+                "subject in another string type",
+                &subject,
+                presented_as(bmp, &["x"], Vec::new()),
+                Some("CN=x, O=B"),
+            ),
             ("subject in encoding order", &subject, presented(&["y"], Vec::new()), Some("O=B, CN=y")),
             ("subject without common name", &subject, presented(&[], Vec::new()), Some("O=B")),
             ("other subject", &subject, presented(&["z"], Vec::new()), None),
