@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
@@ -34,9 +34,10 @@ impl Handover {
 }
 
 pin_project! {
-    /// A connection that is dropped between two handovers.
+    /// A connection that is dropped between two handovers: the requests in its queue fail, later ones are returned to their
+    /// sender.
     pub(super) struct Driven<F> {
-        // None once it has ended.
+        // None while it is dropped.
         #[pin]
         connection: Option<F>,
         handover: Handover,
@@ -44,36 +45,28 @@ pin_project! {
 
     impl<F> PinnedDrop for Driven<F> {
         fn drop(this: Pin<&mut Self>) {
-            this.end();
+            let mut this = this.project();
+            let _turn = this.handover.turn();
+            this.connection.set(None);
         }
     }
 }
 
 impl<F> Driven<F> {
-    /// Returns the connection. None once it has ended.
+    /// Returns the connection. None only while it is dropped.
     pub(super) fn connection(&self) -> Option<&F> {
         self.connection.as_ref()
-    }
-
-    /// Drops the connection: the requests in its queue fail, later ones are returned to their sender.
-    fn end(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        let _turn = this.handover.turn();
-        this.connection.set(None);
     }
 }
 
 impl<F: Future> Future for Driven<F> {
-    type Output = Option<F::Output>;
+    type Output = F::Output;
 
-    /// Drives the connection to its end. None if it has ended before.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(connection) = self.as_mut().project().connection.as_pin_mut() else {
-            return Poll::Ready(None);
-        };
-        let output = ready!(connection.poll(cx));
-        self.end();
-        Poll::Ready(Some(output))
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().connection.as_pin_mut() {
+            Some(connection) => connection.poll(cx),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -119,21 +112,5 @@ mod tests {
             drop(ending_tx);
             ends.join().unwrap();
         });
-    }
-
-    #[tokio::test]
-    async fn connection_is_dropped_when_it_ends() {
-        let (held_tx, mut held) = oneshot::channel::<()>();
-        let handover = Handover::default();
-        let mut driven = Box::pin(handover.drive(async move {
-            let _held_tx = held_tx;
-            tokio::task::yield_now().await;
-            7
-        }));
-        assert!(driven.connection().is_some());
-        assert_eq!(driven.as_mut().await, Some(7));
-        assert!(driven.connection().is_none());
-        assert_eq!(held.try_recv(), Err(oneshot::error::TryRecvError::Closed));
-        assert_eq!(driven.await, None, "it has ended before");
     }
 }
