@@ -37,7 +37,7 @@ pub(in crate::outbound) enum Connector {
 const READ_BUFFER: usize = 16 * 1024;
 
 /// Maximum number of header fields of a response.
-const MAX_FIELDS: usize = 100;
+const MAX_FIELDS: usize = 200;
 
 /// A new connection.
 pub(super) enum Opened<B> {

@@ -148,7 +148,7 @@ pub(super) const BROKEN: &[Case] = &[
     ("identity = \"orders\"", "identity_by = { header = \"x-corp-tenant\", identities = { a = \"orders\" } }",
         28, "routes[1].identity_by.header", "removed by proxy.remove_request_headers"),
     ("[proxy]", "[proxys]", 58, "proxys", "did you mean proxy?"),
-    ("[proxy]", "[zebra]", 58, "zebra", "known keys: listener, management"),
+    ("[proxy]", "[zebra]", 58, "zebra", "known keys: workers, listener, management"),
     // management
     ("[proxy]", "[management]\ntoken_file = \"t\"\n[proxy]", 58, "management.address", "is missing"),
     ("[proxy]", "[management]\naddress = \"127.0.0.1:1\"\n[proxy]",
