@@ -34,7 +34,7 @@ pub struct HeadLimits {
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { max_size: 32 * 1024, max_fields: 100, max_target: 16 * 1024 }
+        Self { max_size: 32 * 1024, max_fields: 200, max_target: 16 * 1024 }
     }
 }
 
@@ -45,7 +45,7 @@ impl HeadLimits {
         self
     }
 
-    /// Number of fields. Default: 100, as in hyper, Envoy and Apache.
+    /// Number of fields. Default: 200.
     pub fn with_max_fields(mut self, fields: usize) -> Self {
         self.max_fields = fields;
         self

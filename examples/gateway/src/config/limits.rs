@@ -178,7 +178,7 @@ impl Default for RequestLimits {
             min_data_rate: 240,
             max_body_size: None,
             max_head_size: 32 * 1024,
-            max_header_fields: 100,
+            max_header_fields: 200,
             max_target_size: 16 * 1024,
         }
     }

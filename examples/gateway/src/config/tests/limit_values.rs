@@ -69,7 +69,7 @@ fn limit_is_off_or_a_whole_number() {
 #[test]
 fn larger_head_of_a_route_has_no_effect() {
     for (general, route, expected) in [
-        ("", "max_head_size = \"32KiB\"\nmax_target_size = \"1KiB\"\nmax_header_fields = 100", None),
+        ("", "max_head_size = \"32KiB\"\nmax_target_size = \"1KiB\"\nmax_header_fields = 200", None),
         ("max_head_size = \"64KiB\"", "max_head_size = \"64KiB\"", None),
         (
             "",
@@ -87,9 +87,9 @@ fn larger_head_of_a_route_has_no_effect() {
         ),
         (
             "",
-            "max_header_fields = 101",
+            "max_header_fields = 201",
             Some(
-                "note: routes[1].limits.max_header_fields: has no effect on requests: max_header_fields of [limits] is 100; ",
+                "note: routes[1].limits.max_header_fields: has no effect on requests: max_header_fields of [limits] is 200; ",
             ),
         ),
     ] {
