@@ -94,7 +94,7 @@ impl<'c> UpstreamTrusts<'c> {
         built.unwrap_or_else(|never| match never {})
     }
 
-    fn roots(&mut self, files: &[Located<FilePath>], findings: &mut Findings) -> Option<Rc<Vec<Vec<u8>>>> {
+    fn roots(&mut self, files: &[Located<FilePath>], findings: &mut Findings) -> Option<PemTexts> {
         let key: Vec<_> = files.iter().map(|file| (file.resolved.clone(), file.line)).collect();
         if let Some(read) = self.roots.get(&key) {
             return Some(read.clone());
