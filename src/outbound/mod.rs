@@ -35,8 +35,8 @@
 //! # Connections
 //!
 //! HTTP/1.1: one for each concurrent request. HTTP/2: up to 100 streams share one, fewer if the upstream allows fewer.
-//! A response head is limited to 16 KiB on HTTP/1.1 and 64 KiB on HTTP/2; of a body at most 16 KiB, or an HTTP/2 window
-//! of 64 KiB, are read ahead of the caller. The number of connections is unlimited by default: see
+//! A response head is limited to 64 KiB; of a body at most 64 KiB, on HTTP/2 the stream's window, are read ahead of the
+//! caller. The number of connections is unlimited by default: see
 //! [`MtlsClientBuilder::with_max_connections`], [`ConnectionShare`] for the shares of routes, and tower's `ConcurrencyLimitLayer` for requests. A pool that was unused
 //! for ten minutes is removed together with its TLS sessions.
 //!

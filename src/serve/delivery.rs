@@ -36,7 +36,7 @@ use super::{
 };
 use crate::request::grpc_error;
 
-/// Unread bytes of a connection above which each response buffers one chunk only. Upstreams' chunks have at most 16 KiB.
+/// Unread bytes of a connection above which each response buffers one chunk only. Upstreams' chunks have at most 64 KiB.
 const MAX_UNREAD: usize = 512 * 1024;
 
 type BoxError = Box<dyn Error + Send + Sync>;

@@ -34,7 +34,7 @@ pub(in crate::outbound) enum Connector {
 }
 
 /// Read buffer of an HTTP/1.1 connection in bytes, which also limits the response head.
-const READ_BUFFER: usize = 16 * 1024;
+const READ_BUFFER: usize = 64 * 1024;
 
 /// Maximum number of header fields of a response.
 const MAX_FIELDS: usize = 200;
