@@ -193,6 +193,8 @@ pub mod request;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod shared;
+#[cfg(any(feature = "acceptor", feature = "outbound"))]
+mod workers;
 
 #[cfg(test)]
 #[path = "../tests/support/pki.rs"]
@@ -219,6 +221,8 @@ pub use request::{ClientCertificate, admitted, remote_addr, verification};
 #[cfg(feature = "serve")]
 pub use serve::serve;
 pub use shared::{Publish, Shared};
+#[cfg(feature = "acceptor")]
+pub use workers::Workers;
 
 /// The code blocks of README.md, as doctests.
 #[cfg(all(

@@ -4,22 +4,20 @@ use std::{
     net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream, ToSocketAddrs},
+    net::{TcpListener, ToSocketAddrs},
     sync::{mpsc, oneshot},
-    task::{AbortHandle, JoinSet},
-    time::{self, MissedTickBehavior},
+    task::AbortHandle,
 };
 
 use super::{
     ListenerLimits, MtlsAcceptor, MtlsStream, ServerTls,
-    admission::{AddressFull, Connections, Place},
-    connection_state::ConnectionState,
+    accepting::{Incoming, accept_all},
+    admission::Connections,
 };
-use crate::shared::Shared;
+use crate::{shared::Shared, workers::Workers};
 
 /// Accepts TCP connections and finishes their TLS handshakes. See the [module](super).
 ///
@@ -130,15 +128,40 @@ impl MtlsListener {
         tls: impl Into<Shared<ServerTls>>,
         limits: impl Into<Shared<ListenerLimits>>,
     ) -> io::Result<Self> {
+        Self::start(tcp, tls.into(), limits.into(), None)
+    }
+
+    /// Serves on a socket that is already bound, with handshakes and connections on `workers`. Must be called within a
+    /// Tokio runtime, which accepts the connections. [`serve`](crate::serve()) serves each connection on its worker; a
+    /// server of another crate serves it on its own runtime.
+    ///
+    /// # Errors
+    ///
+    /// The socket does not know its own address.
+    pub fn on_workers(
+        tcp: TcpListener,
+        tls: impl Into<Shared<ServerTls>>,
+        limits: impl Into<Shared<ListenerLimits>>,
+        workers: &Workers,
+    ) -> io::Result<Self> {
+        Self::start(tcp, tls.into(), limits.into(), Some(workers.clone()))
+    }
+
+    fn start(
+        tcp: TcpListener,
+        tls: Shared<ServerTls>,
+        limits: Shared<ListenerLimits>,
+        workers: Option<Workers>,
+    ) -> io::Result<Self> {
         let local = tcp.local_addr()?;
         // Bounded by the limit of handshakes.
         let (sender, finished) = mpsc::unbounded_channel();
         let acceptor = MtlsAcceptor::new(tls);
         let (stop, stopped) = oneshot::channel();
-        let incoming = Incoming { tcp, stopped, left: None };
+        let incoming = Incoming::new(tcp, stopped);
         let connections = Connections::new();
         let accepting =
-            tokio::spawn(accept_all(incoming, acceptor, sender, connections.clone(), limits.into()));
+            tokio::spawn(accept_all(incoming, acceptor, sender, connections.clone(), limits, workers));
         Ok(Self { finished, local, connections, stop, accepting: AbortOnDrop(accepting.abort_handle()) })
     }
 
@@ -225,130 +248,4 @@ impl DrainingListener {
         let remote = stream.remote_addr();
         Some((stream, remote))
     }
-}
-
-/// New connections, until the listener is stopped; then those in the queue.
-struct Incoming {
-    tcp: TcpListener,
-    stopped: oneshot::Receiver<Infallible>,
-    /// Once stopped: the remaining number of connections to take from the operating system's queue.
-    left: Option<usize>,
-}
-
-/// Interval at which silent connections are looked for.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Connections accepted after a stop, so that new callers cannot delay the end.
-const MAX_QUEUED: usize = 4_096;
-
-impl Incoming {
-    /// Waits until the listener is stopped.
-    async fn stop(&mut self) {
-        if self.left.is_none() {
-            // Fails when the sender is dropped, which stops the listener.
-            let _ = (&mut self.stopped).await;
-            self.left = Some(MAX_QUEUED);
-        }
-    }
-
-    async fn next(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-        if self.left.is_none() {
-            tokio::select! {
-                biased;
-                _ = &mut self.stopped => self.left = Some(MAX_QUEUED),
-                accepted = self.tcp.accept() => return Some(accepted),
-            }
-        }
-        let left = self.left.as_mut()?;
-        *left = left.checked_sub(1)?;
-        // Lets the runtime poll the socket: otherwise the queue can appear empty.
-        tokio::task::yield_now().await;
-        tokio::select! {
-            biased;
-            accepted = self.tcp.accept() => accepted.ok().map(Ok),
-            () = std::future::ready(()) => None,
-        }
-    }
-}
-
-/// Accepts until it is stopped, with a task for each handshake; then closes the socket and waits for handshakes in
-/// progress. Dropping the future aborts them.
-async fn accept_all(
-    mut incoming: Incoming,
-    tls: MtlsAcceptor,
-    finished: mpsc::UnboundedSender<MtlsStream>,
-    connections: Arc<Connections>,
-    limits: Shared<ListenerLimits>,
-) {
-    let mut handshakes = JoinSet::new();
-    let mut sweep = time::interval(SWEEP_INTERVAL);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = sweep.tick() => {
-                connections.close_silent(&limits.load());
-                continue;
-            }
-            accepted = incoming.next() => accepted,
-        };
-        let (socket, remote) = match accepted {
-            Some(Ok(accepted)) => accepted,
-            Some(Err(error)) => {
-                back_off(&error).await;
-                continue;
-            }
-            None => break,
-        };
-        while handshakes.try_join_next().is_some() {}
-        let room = async {
-            connections.resumed().await;
-            connections.room(&limits).await;
-        };
-        tokio::select! {
-            biased;
-            () = room => {}
-            () = incoming.stop() => {}
-        }
-        let limits = limits.current();
-        match connections.add(remote, &limits) {
-            Ok((state, place)) => {
-                let timeout = limits.handshake_timeout;
-                handshakes.spawn(handshake(tls.clone(), socket, state, place, timeout, finished.clone()));
-            }
-            Err(AddressFull) => {
-                tracing::debug!(%remote, "connection rejected: its address has reached its limit");
-                #[cfg(feature = "metrics")]
-                metrics::counter!("tower_mtls_connections_closed_total", "reason" => "address_limit")
-                    .increment(1);
-            }
-        }
-    }
-    drop((incoming, finished));
-    while handshakes.join_next().await.is_some() {}
-}
-
-async fn handshake(
-    tls: MtlsAcceptor,
-    socket: TcpStream,
-    state: Arc<ConnectionState>,
-    place: Place,
-    timeout: Duration,
-    finished: mpsc::UnboundedSender<MtlsStream>,
-) {
-    // A failure has been logged; dropping the socket closes the connection.
-    if let Ok(stream) = tls.accept_at(socket, state, Some(place), timeout).await {
-        // An error means that the listener has been dropped.
-        let _ = finished.send(stream);
-    }
-}
-
-/// Waits after errors of the listener, such as a lack of file descriptors. Errors of one connection are skipped.
-async fn back_off(error: &io::Error) {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        return;
-    }
-    tracing::error!(%error, "cannot accept connections; trying again in 100 ms");
-    time::sleep(Duration::from_millis(100)).await;
 }

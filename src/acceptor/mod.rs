@@ -88,6 +88,7 @@
 //! # }
 //! ```
 
+mod accepting;
 mod admission;
 #[cfg(feature = "axum")]
 pub mod axum;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
 use super::{connection_state::ConnectionState, socket::Socket};
-use crate::{certificate::Presented, request::Capture};
+use crate::{certificate::Presented, request::Capture, workers::Seat};
 
 /// An accepted TLS connection, with the certificate that its caller presented.
 ///
@@ -49,6 +49,8 @@ pub struct MtlsStream {
     presented: Presented,
     local: Option<SocketAddr>,
     remote: SocketAddr,
+    /// None: without workers.
+    seat: Option<Seat>,
 }
 
 impl MtlsStream {
@@ -58,7 +60,18 @@ impl MtlsStream {
         local: Option<SocketAddr>,
         remote: SocketAddr,
     ) -> Self {
-        Self { tls, presented, local, remote }
+        Self { tls, presented, local, remote, seat: None }
+    }
+
+    /// The connection is on a worker.
+    pub(super) fn with_seat(self, seat: Option<Seat>) -> Self {
+        Self { seat, ..self }
+    }
+
+    /// Returns the runtime of the connection's worker. None: without workers.
+    #[cfg(feature = "serve")]
+    pub(crate) fn runtime(&self) -> Option<&tokio::runtime::Handle> {
+        self.seat.as_ref().map(Seat::runtime)
     }
 
     /// The listener hands the connection over.

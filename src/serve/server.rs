@@ -179,16 +179,21 @@ where
             let connections = CloseOnDrop(listener.connections().clone());
             let (control, signals) = connection_control(*limits.current());
             let mut tasks = JoinSet::new();
-            let connection = |stream: MtlsStream, signals: &ConnectionSignals| {
+            let spawn = |stream: MtlsStream, signals: &ConnectionSignals, tasks: &mut JoinSet<()>| {
                 let activity = Activity::new(signals.is_draining.clone(), buffers.clone());
                 let open = OpenConnection::new(observer.clone());
-                connection::serve(stream, service.clone(), activity, signals.clone(), open)
+                let worker = stream.runtime().cloned();
+                let connection = connection::serve(stream, service.clone(), activity, signals.clone(), open);
+                match worker {
+                    Some(worker) => drop(tasks.spawn_on(connection, &worker)),
+                    None => drop(tasks.spawn(connection)),
+                }
             };
             let accepting = async {
                 loop {
                     let (stream, _) = listener.accept().await;
                     while tasks.try_join_next().is_some() {}
-                    tasks.spawn(connection(stream, &signals));
+                    spawn(stream, &signals, &mut tasks);
                 }
             };
             {
@@ -207,7 +212,7 @@ where
             tracing::info!(listener = name, connections = connections.0.count(), "draining");
             let finishing = async {
                 while let Some((stream, _)) = handshakes.accept().await {
-                    tasks.spawn(connection(stream, &signals));
+                    spawn(stream, &signals, &mut tasks);
                 }
                 while tasks.join_next().await.is_some() {}
                 // Tunnels outlive the tasks of their connections.

@@ -34,3 +34,4 @@ mod signer;
 mod suites;
 mod tonic;
 mod truncation;
+mod workers;

@@ -21,10 +21,13 @@ use super::{
     handover::Handover,
     http2::{self, Http2},
 };
-use crate::outbound::{
-    ClientError, MtlsConnector,
-    connect::{TcpConnector, Watched},
-    connection_stats::ConnectionStats,
+use crate::{
+    outbound::{
+        ClientError, MtlsConnector,
+        connect::{TcpConnector, Watched},
+        connection_stats::ConnectionStats,
+    },
+    workers,
 };
 
 /// Opens the connections of a pool.
@@ -46,6 +49,8 @@ pub(super) enum Opened<B> {
 }
 
 pub(super) struct Http1<B> {
+    /// The worker that drives it.
+    pub(super) worker: usize,
     pub(super) sender: http1::SendRequest<B>,
     pub(super) handover: Handover,
     pub(super) stats: ConnectionStats,
@@ -113,7 +118,7 @@ where
     });
     // Until its task has run once the connection appears busy. A closed connection fails the request that uses it.
     let _ = sender.ready().await;
-    Ok(Opened::Http1(Http1 { sender, handover, stats, guard }))
+    Ok(Opened::Http1(Http1 { worker: workers::current(), sender, handover, stats, guard }))
 }
 
 impl<B> Http1<B> {

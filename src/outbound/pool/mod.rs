@@ -10,6 +10,7 @@ mod force_close;
 mod generation_map;
 mod handover;
 mod http2;
+mod idle;
 mod in_use;
 mod key;
 mod lease;
@@ -40,7 +41,8 @@ pub use self::body::UpstreamBody;
 pub(crate) use self::lease::TunnelGuard;
 pub use self::share::ConnectionShare;
 use self::{
-    availability::Availability, connection::Http1, force_close::ForceClose, http2::Http2, meters::Meters,
+    availability::Availability, connection::Http1, force_close::ForceClose, http2::Http2,
+    idle::IdleConnections, meters::Meters,
 };
 pub(super) use self::{
     connection::Connector,
@@ -51,6 +53,7 @@ pub(super) use self::{
     share::Shares,
 };
 use super::{ClientError, ClientErrorKind};
+use crate::workers;
 
 /// Interval at which a retired pool is swept.
 const RETIRED_SWEEP: Duration = Duration::from_secs(1);
@@ -91,8 +94,8 @@ pub(super) struct Pool<B> {
 }
 
 struct State<B> {
-    /// HTTP/1.1 connections without a request, the most recently used last.
-    idle: Vec<Idle<B>>,
+    /// HTTP/1.1 connections without a request.
+    idle: IdleConnections<B>,
     /// HTTP/2 connections.
     shared: Vec<Arc<Http2<B>>>,
     /// The connection attempt that requests share.
@@ -113,12 +116,6 @@ enum Protocol {
     Unknown,
     Http1,
     Http2,
-}
-
-struct Idle<B> {
-    connection: Http1<B>,
-    /// The sweep that first found it idle. Only sweeps read the clock.
-    since: Option<Instant>,
 }
 
 /// A connection attempt that is under way.
@@ -144,7 +141,7 @@ impl<B> Pool<B> {
         let host = HeaderValue::from_str(host).ok()?;
         let meters = Arc::new(Meters::new(&settings.identity, authority.as_str()));
         let state = State {
-            idle: Vec::new(),
+            idle: IdleConnections::new(),
             shared: Vec::new(),
             attempt: None,
             protocol: Protocol::Unknown,
@@ -240,7 +237,7 @@ impl<B> Pool<B> {
         if std::mem::take(&mut state.is_fresh) {
             state.used = now;
         }
-        state.idle.retain_mut(|it| !it.connection.is_closed() && now - *it.since.get_or_insert(now) < idle);
+        state.idle.sweep(idle, now);
         state.shared.retain(|it| !it.is_closed() && !it.is_idle_for(idle, now));
         state.shared.iter().filter(|it| it.is_idle(RESERVED)).for_each(|it| it.end_reserved());
         let is_empty = state.idle.is_empty() && state.shared.is_empty() && state.attempt.is_none();
@@ -250,8 +247,7 @@ impl<B> Pool<B> {
     /// Closes one idle connection, if there is one, to free a permit for another pool.
     pub(super) fn close_an_idle_one(&self) -> bool {
         let mut state = self.state();
-        if !state.idle.is_empty() {
-            state.idle.remove(0);
+        if state.idle.close_oldest() {
             return true;
         }
         let idle = state.shared.iter().position(|it| it.is_idle(RESERVED));
@@ -312,12 +308,9 @@ where
                 return Some(Lease::http2(self.clone(), stream));
             }
         }
-        while state.idle.pop_if(|it| !it.connection.is_ready()).is_some() {}
-        if state.idle.is_empty() {
-            return None;
-        }
+        let at = state.idle.find(workers::current())?;
         let used = claim.take()?;
-        let connection = state.idle.pop()?.connection;
+        let connection = state.idle.take(at);
         Some(Lease::http1(self.clone(), connection, used))
     }
 
@@ -334,7 +327,7 @@ where
         let _used = connection.guard.take_use();
         let mut state = self.state();
         if !state.is_retired {
-            state.idle.push(Idle { connection, since: None });
+            state.idle.push(connection);
         }
         drop(state);
         self.availability.notify_one();

@@ -29,7 +29,7 @@ pub(super) fn demo(
     // Held until the process exits.
     let _lock = pki::lock(dir).map_err(|error| error.to_string())?;
     pki::ensure(dir, now).map_err(|error| error.to_string())?;
-    super::block_on(None, serve(dir, [port, management_port], metrics))
+    super::block_on(serve(dir, [port, management_port], metrics))
 }
 
 async fn serve(dir: &Path, ports: [u16; 2], metrics: &PrometheusHandle) -> Result<(), String> {

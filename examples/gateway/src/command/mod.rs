@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use http::{HeaderName, HeaderValue};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime;
-use tower_mtls::certificate::Timestamp;
+use tower_mtls::{Workers, certificate::Timestamp};
 use tracing_subscriber::EnvFilter;
 
 use crate::{log::Log, management, server};
@@ -191,20 +191,24 @@ async fn until_signal() {
     });
 }
 
-/// Runs a future on a runtime with this number of worker threads, by default one for each CPU of the process, and does not
-/// wait for blocked threads at the end.
-fn block_on(workers: Option<usize>, future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    let workers = workers.or_else(|| thread::available_parallelism().ok().map(NonZero::get)).unwrap_or(1);
-    let mut builder = match workers {
-        // Without the queues from which workers steal.
-        1 => runtime::Builder::new_current_thread(),
-        _ => runtime::Builder::new_multi_thread(),
-    };
-    let runtime = builder.worker_threads(workers).enable_all().build();
+/// Runs a future on a runtime of one thread, and does not wait for blocked threads at the end.
+fn block_on(future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let result = runtime.block_on(future);
     runtime.shutdown_background();
     result
+}
+
+/// Starts this number of threads for the connections of callers, by default one for each CPU of the process. None: one, the
+/// thread of the runtime.
+fn start_workers(count: Option<usize>) -> Result<Option<Workers>, String> {
+    let count = count.and_then(NonZero::new).or_else(|| thread::available_parallelism().ok());
+    let several = count.filter(|count| count.get() > 1);
+    several
+        .map(Workers::start)
+        .transpose()
+        .map_err(|error| format!("cannot start the worker threads: {error}"))
 }
 
 #[cfg(test)]

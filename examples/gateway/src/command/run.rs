@@ -13,7 +13,7 @@ use crate::{
 /// Serves a configuration file until a signal arrives.
 pub(super) fn run(file: &Path, metrics: &PrometheusHandle) -> Result<(), String> {
     let (loaded, files) = load(file)?;
-    super::block_on(loaded.workers, async {
+    super::block_on(async {
         serve(loaded, files, metrics, |server| {
             let management = server.management_address().map(tracing::field::display);
             tracing::info!(management, address = %server.address(), "serving");
@@ -44,7 +44,8 @@ pub(super) async fn serve(
     started: impl FnOnce(&Server) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut hang_ups = HangupSignals::new();
-    let server = Server::start(loaded, files.status().clone(), metrics.clone()).await;
+    let workers = super::start_workers(loaded.workers)?;
+    let server = Server::start(loaded, workers, files.status().clone(), metrics.clone()).await;
     let mut server = server.map_err(|error| error.to_string())?;
     started(&server)?;
     tokio::select! {

@@ -8,7 +8,7 @@ use http_body::Body;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower::Service;
 use tower_mtls::{
-    MtlsListener, ServerTls, Shared,
+    MtlsListener, ServerTls, Shared, Workers,
     acceptor::ListenerLimits,
     serve,
     serve::{BufferBudget, CallerBody, HeadLimits, HttpLimits},
@@ -34,12 +34,14 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds the address and serves it. `name` is the listener's name in metrics and logs.
+    /// Binds the address and serves it. `name` is the listener's name in metrics and logs. Connections are on
+    /// `workers`, if there are any.
     pub(crate) async fn bind<S, B>(
         name: &'static str,
         address: SocketAddr,
         tls: ServerTls,
         limits: &Limits,
+        workers: Option<&Workers>,
         service: S,
     ) -> io::Result<Self>
     where
@@ -52,7 +54,10 @@ impl Listener {
         let tcp = TcpListener::bind(address).await?;
         let tls = Shared::new(tls);
         let listener_limits = Shared::new(listener_limits(limits));
-        let listener = MtlsListener::new(tcp, tls.clone(), listener_limits.clone())?;
+        let listener = match workers {
+            Some(workers) => MtlsListener::on_workers(tcp, tls.clone(), listener_limits.clone(), workers)?,
+            None => MtlsListener::new(tcp, tls.clone(), listener_limits.clone())?,
+        };
         let local = listener.local_addr();
         // The management listener responds above the limit too.
         let budget = (name != MANAGEMENT).then(|| buffers::budget(limits.max_buffered_bytes));

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use http::Request;
 use tower::{ServiceExt, service_fn};
-use tower_mtls::{ServerTls, serve::CallerBody};
+use tower_mtls::{ServerTls, Workers, serve::CallerBody};
 
 use crate::{
     build::Endpoint,
@@ -18,11 +18,13 @@ use crate::{
 /// Maximum idle timeout and body timeout of the management listener.
 const MANAGEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Binds the listener for callers and serves the routes on it. `file` is the configuration file, for the error.
+/// Binds the listener for callers and serves the routes on it, on `workers` if there are any. `file` is the configuration
+/// file, for the error.
 pub(super) async fn bind(
     snapshot: &Arc<ArcSwap<RoutingSnapshot>>,
     endpoint: &Endpoint,
     limits: &Limits,
+    workers: Option<&Workers>,
     file: &Path,
 ) -> Result<Listener, Diagnostic> {
     let snapshot = snapshot.clone();
@@ -33,7 +35,7 @@ pub(super) async fn bind(
     });
     let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
     let limits = listener_limits(limits);
-    let bound = Listener::bind("main", address, tls, &limits, service).await;
+    let bound = Listener::bind("main", address, tls, &limits, workers, service).await;
     bound.map_err(|error| bind_error(endpoint, file, &error))
 }
 
@@ -60,7 +62,7 @@ impl ManagementListener {
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
         let limits = management_limits(limits);
-        let bound = Listener::bind("management", address, tls, &limits, service).await;
+        let bound = Listener::bind("management", address, tls, &limits, None, service).await;
         let listener = bound.map_err(|error| bind_error(endpoint, file, &error))?;
         Ok(Self { listener, router })
     }

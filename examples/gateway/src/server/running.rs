@@ -8,6 +8,7 @@ use tokio::{
     task::{JoinError, JoinSet, spawn_blocking},
     time,
 };
+use tower_mtls::Workers;
 
 use super::{
     current_routes::CurrentRoutes,
@@ -35,7 +36,9 @@ const MANAGEMENT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Server {
     /// The configured number of worker threads.
-    workers: Option<usize>,
+    worker_count: Option<usize>,
+    /// None: callers are served on the thread of the runtime.
+    workers: Option<Workers>,
     routes: Arc<CurrentRoutes>,
     listener: Listener,
     management: Option<ManagementListener>,
@@ -57,12 +60,13 @@ impl Server {
     /// 2. An address cannot be bound.
     pub(crate) async fn start(
         loaded: Loaded,
+        workers: Option<Workers>,
         status: Arc<Status>,
         metrics: PrometheusHandle,
     ) -> Result<Self, Diagnostic> {
         let Loaded {
             file,
-            workers,
+            workers: worker_count,
             listener: endpoint,
             management,
             limits,
@@ -81,8 +85,9 @@ impl Server {
         if store.is_some() {
             log_hidden_entries(&routes.snapshot().load().file, &published);
         }
-        let listener = bind(routes.snapshot(), &endpoint, &limits, &file).await?;
+        let listener = bind(routes.snapshot(), &endpoint, &limits, workers.as_ref(), &file).await?;
         let mut server = Self {
+            worker_count,
             workers,
             routes,
             listener,
@@ -112,7 +117,7 @@ impl Server {
     pub(crate) async fn replace(&mut self, loaded: Loaded) -> Result<(), Diagnostic> {
         let Loaded {
             file,
-            workers,
+            workers: worker_count,
             listener: endpoint,
             management,
             limits,
@@ -144,7 +149,7 @@ impl Server {
         let new_listener = if endpoint.address.value == self.listener.requested_address() {
             None
         } else {
-            Some(bind(self.routes.snapshot(), &endpoint, &limits, &file).await?)
+            Some(bind(self.routes.snapshot(), &endpoint, &limits, self.workers.as_ref(), &file).await?)
         };
         let open_address = self.management.as_ref().map(|open| open.listener.requested_address());
         let (kept_management, new_management) = match management {
@@ -184,8 +189,8 @@ impl Server {
         }
         self.status.list_missing(crls.is_list_missing);
         self.crl_fetcher.follow(crls.sources);
-        if workers != self.workers {
-            self.workers = workers;
+        if worker_count != self.worker_count {
+            self.worker_count = worker_count;
             tracing::warn!("workers: the new number is effective after a restart; restart the gateway");
         }
         Ok(())
