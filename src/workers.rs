@@ -27,6 +27,7 @@ mod threads {
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
+            mpsc,
         },
         thread,
     };
@@ -38,6 +39,10 @@ mod threads {
 
     use super::NUMBER;
 
+    /// Threads for blocking work, of all workers together and at least of each. Names of upstreams are resolved on them.
+    const MAX_BLOCKING: usize = 512;
+    const MIN_BLOCKING: usize = 8;
+
     /// Threads that serve connections, each with a Tokio runtime of one thread.
     ///
     /// A listener [on workers](crate::MtlsListener::on_workers) assigns each connection to the worker with the fewest
@@ -46,7 +51,8 @@ mod threads {
     /// than a runtime that steals work. A connection never changes its worker, and a request that blocks its thread delays
     /// the other connections of that worker.
     ///
-    /// The threads end with the last clone, the last listener and the last connection.
+    /// The threads end with the last clone, the last listener and the last connection, and tasks that a service has spawned
+    /// end with them.
     ///
     /// ```
     /// # #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
@@ -96,7 +102,8 @@ mod threads {
         ///
         /// A thread or its runtime cannot be created.
         pub fn start(count: NonZero<usize>) -> io::Result<Self> {
-            let workers = (1..=count.get()).map(|number| Worker::start(number).map(Arc::new));
+            let max_blocking = (MAX_BLOCKING / count).max(MIN_BLOCKING);
+            let workers = (1..=count.get()).map(|number| Worker::start(number, max_blocking).map(Arc::new));
             Ok(Self { workers: workers.collect::<io::Result<_>>()?, next: Arc::default() })
         }
 
@@ -118,18 +125,25 @@ mod threads {
     }
 
     impl Worker {
-        fn start(number: usize) -> io::Result<Self> {
-            let name = format!("worker-{number}");
-            let runtime = Builder::new_current_thread().enable_all().thread_name(&name).build()?;
-            let handle = runtime.handle().clone();
+        fn start(number: usize, max_blocking: usize) -> io::Result<Self> {
             let (stop, stopped) = oneshot::channel();
-            thread::Builder::new().name(name).spawn(move || {
-                NUMBER.set(number);
-                // Fails when the sender is dropped.
-                let _ = runtime.block_on(stopped);
-                runtime.shutdown_background();
+            let (started_tx, started) = mpsc::sync_channel(1);
+            thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                // Built on its thread: a runtime cannot be dropped on a thread of another one.
+                let mut builder = Builder::new_current_thread();
+                match builder.enable_all().max_blocking_threads(max_blocking).build() {
+                    Ok(runtime) => {
+                        NUMBER.set(number);
+                        let _ = started_tx.send(Ok(runtime.handle().clone()));
+                        // Fails when the sender is dropped.
+                        let _ = runtime.block_on(stopped);
+                        runtime.shutdown_background();
+                    }
+                    Err(error) => drop(started_tx.send(Err(error))),
+                }
             })?;
-            Ok(Self { runtime: handle, connections: AtomicUsize::new(0), _stop: stop })
+            let runtime = started.recv().map_err(io::Error::other)??;
+            Ok(Self { runtime, connections: AtomicUsize::new(0), _stop: stop })
         }
     }
 

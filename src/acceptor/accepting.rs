@@ -142,13 +142,14 @@ struct Handshake {
 impl Handshake {
     /// Runs on a worker, whose runtime registers the socket.
     fn spawn_on(self, seat: Seat, socket: TcpStream, handshakes: &mut JoinSet<()>) {
-        let remote = self.state.remote();
-        let Ok(socket) = socket.into_std() else { return };
-        let runtime = seat.runtime().clone();
+        let (runtime, remote) = (seat.runtime().clone(), self.state.remote());
+        let socket = socket.into_std();
         let handshake = async move {
-            match TcpStream::from_std(socket) {
+            match socket.and_then(TcpStream::from_std) {
                 Ok(socket) => self.run(socket, Some(seat)).await,
-                Err(error) => tracing::error!(%error, %remote, "cannot move a connection to its worker"),
+                Err(error) => {
+                    tracing::debug!(%error, %remote, "connection closed: its worker cannot register it")
+                }
             }
         };
         handshakes.spawn_on(handshake, &runtime);

@@ -138,6 +138,24 @@ impl MtlsListener {
     /// # Errors
     ///
     /// The socket does not know its own address.
+    ///
+    /// ```no_run
+    /// # #[cfg(all(feature = "aws-lc-rs", feature = "axum", feature = "serve"))]
+    /// # async fn run(chain: String, key: String) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::thread;
+    /// use axum::{Router, routing::get};
+    /// use tokio::net::TcpListener;
+    /// use tower_mtls::{MtlsListener, ServerTls, Workers, acceptor::ListenerLimits, serve};
+    ///
+    /// let workers = Workers::start(thread::available_parallelism()?)?;
+    /// let socket = TcpListener::bind("0.0.0.0:8443").await?;
+    /// let tls = ServerTls::from_pem(chain, key)?;
+    /// let listener = MtlsListener::on_workers(socket, tls, ListenerLimits::default(), &workers)?;
+    /// let app = Router::new().route("/", get(async || format!("{:?}", thread::current().name())));
+    /// serve(listener, app).await; // Some("worker-1"), Some("worker-2") ...
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_workers(
         tcp: TcpListener,
         tls: impl Into<Shared<ServerTls>>,

@@ -5,7 +5,6 @@ mod stream;
 mod target;
 mod tcp;
 mod tls;
-mod watched;
 
 pub use self::{
     connector::{Connecting, MtlsConnector, MtlsConnectorLayer},
@@ -13,6 +12,6 @@ pub use self::{
     tls::client_config,
 };
 pub(super) use self::{
+    stream::Watched,
     tcp::{TcpConnector, tcp_connector},
-    watched::Watched,
 };

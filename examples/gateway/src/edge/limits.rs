@@ -1,7 +1,12 @@
 //! Connection limits derived from the process's limit of open files.
 
-/// Descriptors reserved for other purposes than connections.
+use std::{num::NonZero, thread};
+
+/// Descriptors reserved for other purposes than connections: files, sockets of listeners, and the runtimes of a few threads.
 const RESERVED: usize = 64;
+
+/// Descriptors of each further thread's runtime.
+const OF_WORKER: usize = 4;
 
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +22,8 @@ pub(crate) fn upstream_connections() -> usize {
 
 /// Returns the limits of the listener for callers.
 pub(crate) fn caller_limit() -> ConnectionLimit {
-    caller_share(open_files())
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    caller_share(open_files(), RESERVED + OF_WORKER * workers)
 }
 
 /// Returns the limits of the management listener.
@@ -52,9 +58,10 @@ fn management_files(files: usize) -> usize {
     (files / 8).clamp(8, 256)
 }
 
-fn caller_share(limit: u64) -> ConnectionLimit {
+/// `reserved`: descriptors for other purposes.
+fn caller_share(limit: u64, reserved: usize) -> ConnectionLimit {
     let all = saturate(limit);
-    let files = all.saturating_sub(RESERVED + management_files(all));
+    let files = all.saturating_sub(reserved + management_files(all));
     // A handshake takes one descriptor, a forwarded connection two.
     let handshakes = (files / 8).clamp(8, 1_024);
     let connections = (files.saturating_sub(handshakes) / 2).clamp(16, 1_000_000);
@@ -74,7 +81,7 @@ mod tests {
             (65_536, 32_096, 1_024),
             (u64::MAX, 1_000_000, 1_024),
         ] {
-            assert_eq!(caller_share(files), ConnectionLimit { connections, handshakes }, "{files}");
+            assert_eq!(caller_share(files, 64), ConnectionLimit { connections, handshakes }, "{files}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The listener for callers, which serves the current routes, and the management listener.
 
-use std::{convert::Infallible, io, path::Path, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, num::NonZero, path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -39,7 +39,7 @@ pub(super) async fn bind(
     bound.map_err(|error| bind_error(endpoint, file, &error))
 }
 
-/// The management listener: health, metrics, REST API and portal.
+/// The management listener: health, metrics, REST API and portal. Its connections are on a thread of their own.
 #[derive(Debug)]
 pub(super) struct ManagementListener {
     pub(super) listener: Listener,
@@ -62,7 +62,11 @@ impl ManagementListener {
         });
         let (address, tls) = (endpoint.address.value, endpoint.tls.clone());
         let limits = management_limits(limits);
-        let bound = Listener::bind("management", address, tls, &limits, None, service).await;
+        // Large lists and filters must not delay callers.
+        let bound = match Workers::start(NonZero::<usize>::MIN) {
+            Ok(worker) => Listener::bind("management", address, tls, &limits, Some(&worker), service).await,
+            Err(error) => Err(error),
+        };
         let listener = bound.map_err(|error| bind_error(endpoint, file, &error))?;
         Ok(Self { listener, router })
     }

@@ -35,7 +35,7 @@ async fn responses_with_two_lengths_get_502_and_end_their_connection() {
 }
 
 #[tokio::test]
-async fn responses_with_a_head_of_more_than_16_kib_get_502() {
+async fn responses_with_a_head_of_more_than_64_kib_get_502() {
     let world = World::raw(HTTP1, async |mut stream| {
         while let Some(head) = read_head(&mut stream).await {
             let size: usize = head.split(' ').nth(1).unwrap().trim_start_matches('/').parse().unwrap();
@@ -47,8 +47,8 @@ async fn responses_with_a_head_of_more_than_16_kib_get_502() {
         }
     })
     .await;
-    let mut sender = world.demo.http2(Some("client")).await;
-    for (size, expected) in [(15 * 1_024, 200), (17 * 1_024, 502)] {
+    let mut sender = world.demo.http1(Some("client")).await;
+    for (size, expected) in [(63 * 1_024, 200), (65 * 1_024, 502)] {
         let (status, headers, _) = whole(sender.send_request(get(&format!("/{size}"))).await.unwrap()).await;
         assert_eq!((status, headers.contains_key("x-large")), (expected, expected == 200), "{size}");
     }
@@ -85,7 +85,8 @@ async fn responses_without_a_body_keep_their_fields_and_the_connection() {
             http1.ready().await.unwrap();
         }
     }
-    assert_eq!(world.upstream.connections(), 1);
+    // The callers' requests run on several threads: the next one can begin before the connection is free.
+    assert!(world.upstream.connections() <= 2, "{}", world.upstream.connections());
 }
 
 #[tokio::test]
