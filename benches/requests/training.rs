@@ -35,7 +35,7 @@ const ROUNDS: usize = 800;
 const TRANSFERS: usize = 64;
 
 /// New connections with a full handshake, and as many with a resumed one.
-const HANDSHAKES: usize = 500;
+const HANDSHAKES: usize = 1000;
 
 /// A request and its expected response.
 #[derive(Clone, Copy)]
