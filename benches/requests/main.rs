@@ -1,6 +1,6 @@
 //! Instructions and allocations per request, by layer: the gateway and a bare proxy of hyper and rustls.
 //!
-//! Run with: cargo bench --bench requests --all-features [-- [--functions N] [--gateway FILE]]
+//! Run with: cargo bench --bench requests --all-features [-- [--functions N] [--gateway FILE] | -- --train FILE]
 //!
 //! Needs valgrind: both proxies run under callgrind, with one worker; the caller and the upstream run outside of it.
 //! The gateway judges chain, dates, issuer and thumbprint of each request, with its default limits; the bare proxy
@@ -15,6 +15,9 @@
 //! may only fall. With `--functions N`, it prints the N functions with the most instructions, and the N sites with the
 //! most allocations; with `--gateway FILE`, it counts that program instead of one that it builds. The profiles of
 //! callgrind are in the folder `callgrind` of the target folder.
+//!
+//! With `--train FILE`, it counts nothing: it runs FILE, a gateway built with `-Cprofile-generate`, outside of valgrind
+//! under the load of `training.rs`.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
 
 mod bare_proxy;
@@ -27,6 +30,7 @@ mod proxy;
 mod source;
 mod table;
 mod tls;
+mod training;
 
 use std::{env, fs, path::Path, process::ExitCode};
 
@@ -86,6 +90,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let option = |name| arguments.iter().skip_while(|argument| **argument != name).nth(1);
+    if let Some(gateway) = option("--train") {
+        training::run(Path::new(gateway));
+        return ExitCode::SUCCESS;
+    }
     let functions = option("--functions").map(|number| number.parse::<usize>().unwrap());
     let gateway = option("--gateway").map(Path::new);
 

@@ -42,18 +42,15 @@ pub(crate) struct Scene {
 impl Scene {
     /// Builds the gateway, unless one is given, and starts the upstream.
     pub(crate) fn new(gateway: Option<&Path>) -> Self {
-        let executable = env::current_exe().unwrap();
-        let release = executable.parent().and_then(Path::parent).unwrap();
+        let folder = folder("callgrind");
         let gateway = gateway.map(|file| file.canonicalize().unwrap()).unwrap_or_else(|| {
             build_gateway();
-            release.join("gateway")
+            folder.with_file_name("release").join("gateway")
         });
-        let folder = release.parent().unwrap().join("callgrind");
-        fs::create_dir_all(&folder).unwrap();
         tls::write(&folder);
-        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let upstream = runtime.block_on(peers::upstream(&folder));
-        fs::write(folder.join("gateway.toml"), configuration(&folder, upstream)).unwrap();
+        let runtime = runtime();
+        let upstream = runtime.block_on(peers::upstream(&folder, Protocol::Http1));
+        fs::write(folder.join("gateway.toml"), configuration(&folder, upstream, 1)).unwrap();
         Self { runtime, folder, upstream, gateway }
     }
 
@@ -81,6 +78,20 @@ impl Scene {
     }
 }
 
+/// Creates a folder in the target folder.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let executable = env::current_exe().unwrap();
+    // TARGET/release/deps/EXECUTABLE
+    let folder = executable.ancestors().nth(3).unwrap().join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The runtime of the upstream and the caller.
+pub(crate) fn runtime() -> Runtime {
+    runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
 /// Sends a command to callgrind.
 fn control(process: &Child, command: &str) {
     let pid = format!("--pid={}", process.id());
@@ -105,7 +116,7 @@ fn callgrind(output: &Path) -> Command {
 }
 
 /// Waits for the address in the log, and reads the rest of it in the background.
-fn address(log: ChildStderr) -> SocketAddr {
+pub(crate) fn address(log: ChildStderr) -> SocketAddr {
     let mut lines = BufReader::new(log).lines().map(Result::unwrap);
     let mut seen = String::new();
     let address = lines.by_ref().find_map(|line| {
@@ -117,12 +128,13 @@ fn address(log: ChildStderr) -> SocketAddr {
     address.unwrap_or_else(|| panic!("the proxy has ended:\n{seen}"))
 }
 
-fn configuration(folder: &Path, upstream: SocketAddr) -> String {
+/// Returns the configuration of a gateway with one route, which the caller `caller` may use.
+pub(crate) fn configuration(folder: &Path, upstream: SocketAddr, workers: usize) -> String {
     let caller = Certificate::from_der(&tls::certificate(folder, "caller")).unwrap();
     let (issuer, thumbprint, port) = (caller.issuer(), caller.sha256_thumbprint(), upstream.port());
     format!(
         r#"
-workers = 1
+workers = {workers}
 
 [listener]
 address = "127.0.0.1:0"
