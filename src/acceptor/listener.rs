@@ -131,9 +131,9 @@ impl MtlsListener {
         Self::start(tcp, tls.into(), limits.into(), None)
     }
 
-    /// Serves on a socket that is already bound, with handshakes and connections on `workers`. Must be called within a
-    /// Tokio runtime, which accepts the connections. [`serve`](crate::serve()) serves each connection on its worker; a
-    /// server of another crate serves it on its own runtime.
+    /// Serves on a socket that is already bound. The current Tokio runtime accepts connections, and TLS handshakes run on
+    /// `workers`. With [`serve`](crate::serve()) requests run there too; a server of another crate, such as axum's, runs them on
+    /// its own runtime. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
