@@ -31,7 +31,7 @@ use super::{
     input_state::InputState, stream_limits::AtomicStreamLimits,
 };
 
-/// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies about 110 KiB
+/// Maximum number of concurrent requests of an HTTP/2 connection, quiet gRPC exchanges apart. Each occupies at most 200 KiB
 /// while its response is not read.
 const MAX_REQUESTS: usize = 20;
 
